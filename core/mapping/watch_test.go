@@ -1,0 +1,114 @@
+package mapping_test
+
+import (
+	"context"
+	"io/fs"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core/mapping"
+)
+
+// counted counts the files that are opened, folders aside.
+type counted struct {
+	fstest.MapFS
+	opened *atomic.Int64
+}
+
+func (c counted) Open(name string) (fs.File, error) {
+	if name != "." {
+		c.opened.Add(1)
+	}
+	return c.MapFS.Open(name)
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	began := time.Unix(1_700_000_000, 0)
+	at := func(text string, seconds int) fstest.MapFS {
+		f := file(text)
+		f.ModTime = began.Add(time.Duration(seconds) * time.Second)
+		return fstest.MapFS{"a.yaml": f}
+	}
+	type result struct {
+		set      *mapping.Set
+		findings []mapping.Finding
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var (
+		opened  atomic.Int64
+		now     = at("a: 1", 0)
+		polled  = make(chan struct{})
+		applied []result
+		tick    = make(chan time.Time)
+		done    = make(chan struct{})
+	)
+	known, _ := mapping.Read(now)
+	go func() {
+		defer close(done)
+		mapping.Watch(ctx, func() fs.FS {
+			<-polled // hands the folder over to Watch's goroutine
+			return counted{now, &opened}
+		}, known, time.Hour, tick, func(set *mapping.Set, findings []mapping.Finding) {
+			applied = append(applied, result{set, findings})
+		})
+	}()
+	// A poll has ended when the next tick is taken; what it applied is safe to
+	// read once fsys waits again.
+	tick <- began
+	poll := func(next fstest.MapFS) []result {
+		now, applied = next, nil
+		polled <- struct{}{}
+		tick <- began
+		return applied
+	}
+
+	require.Empty(t, poll(at("a: 1", 0)), "as known")
+	require.Empty(t, poll(at("a: 1", 0)))
+	reads := opened.Load()
+	require.Empty(t, poll(at("a: 1", 0)))
+	require.Equal(t, reads, opened.Load(), "an untouched folder is not read")
+	require.Empty(t, poll(at("a: 1", 1)), "touched, same text")
+
+	got := poll(at("a: 2", 2))
+	require.Len(t, got, 1)
+	require.Empty(t, got[0].findings)
+	require.NotEqual(t, known.Hash, got[0].set.Hash)
+	require.Len(t, poll(at("a: 3", 2)), 1, "written twice in one moment")
+
+	got = poll(at("a: [", 3))
+	require.Len(t, got, 1)
+	require.Len(t, got[0].findings, 1)
+	require.Empty(t, poll(at("a: [", 4)), "broken as before")
+	require.Len(t, poll(at("a: 1", 5)), 1)
+	require.Empty(t, poll(at("a: 1", 5)))
+
+	var late []result
+	for range 61 {
+		late = append(late, poll(at("a: 9", 5))...)
+	}
+	require.Len(t, late, 1, "an old time on a new text")
+
+	cancel()
+	polled <- struct{}{}
+	<-done
+}
+
+func TestWatchWithoutKnownAppliesTheFirstSet(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	tick := make(chan time.Time, 1)
+	tick <- time.Time{}
+	calls := 0
+	mapping.Watch(ctx, func() fs.FS { return fstest.MapFS{"a.yaml": file("a: 1")} }, nil, time.Hour, tick,
+		func(set *mapping.Set, _ []mapping.Finding) {
+			calls++
+			require.Len(t, set.Files, 1)
+			cancel()
+		})
+	require.Equal(t, 1, calls)
+}
