@@ -1,0 +1,15 @@
+// Package outbound is the hub's only way out: every HTTP call to an address
+// that somebody configured, registered or discovered is made here.
+//
+// A request goes through three doors. Hosts judges the text of a callback URL
+// when it is registered. The guard judges the resolved address at every
+// connect, whatever the text said, so that neither a name that resolves inside
+// nor one that changes its answer reaches a private network; only a host:port
+// that the operator named passes it. The Client then holds the call to one
+// deadline for all of it, follows no redirect, uses no proxy from the
+// environment, bounds what it reads, and says with a kind whether the request
+// may have reached the other side.
+//
+// A URL may hold a secret in its path or query: no error of this package shows
+// more of it than scheme and host.
+package outbound
