@@ -143,8 +143,12 @@ func TestNewRequest(t *testing.T) {
 	require.Equal(t, want, req.URL.RequestURI())
 
 	for _, c := range [][2]string{
-		{"GET", "https://user:secret@a.example/"}, {"GET", "https://a.example/secret é"}, {"GET", "https://a.example:secret/"},
-		{"GET", "%secret"}, {"GE T", "https://a.example/secret"}, {"GET", "mailto:secret@a.example"},
+		{"GET", "https://user:secret@a.example/"},
+		{"GET", "https://a.example/secret é"},
+		{"GET", "https://a.example:secret/"},
+		{"GET", "%secret"},
+		{"GE T", "https://a.example/secret"},
+		{"GET", "mailto:secret@a.example"},
 	} {
 		_, err := NewRequest(t.Context(), c[0], c[1], nil)
 		require.Equal(t, core.Invalid, core.KindOf(err), c)
