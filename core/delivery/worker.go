@@ -1,0 +1,343 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"tandem/core"
+	"tandem/core/outbound"
+	"tandem/core/store"
+)
+
+// worker sends what waits for one trigger. It lives while there is something
+// to send and this replica holds the trigger's lease. Its fields belong to its
+// own goroutine, but for signal and arrived.
+type worker struct {
+	d       *Deliverer
+	id      string
+	trigger store.Trigger
+	url     string
+	signal  chan struct{}   // something new may be due
+	arrived chan attempt    // attempts that have ended
+	busy    map[string]bool // tasks with a call that is not settled yet
+	calls   int             // calls that are not settled yet
+	renew   time.Time       // when the lease and the trigger are looked at again
+	pause   time.Time       // the flow asked to be left alone until then
+}
+
+// errInactive says that a trigger receives nothing now.
+var errInactive = errors.New("the trigger is not active")
+
+// attempt is one call and what it came to.
+type attempt struct {
+	delivery store.Delivery
+	event    core.EventName
+	verdict  verdict
+}
+
+func (w *worker) run(ctx, calls context.Context) {
+	for {
+		mine, err := w.drain(ctx, calls)
+		w.settleRest()
+		if err != nil && ctx.Err() == nil {
+			w.d.o.Failed("deliver to trigger "+w.id, err)
+		}
+		if !mine && err == nil && w.wait(ctx) {
+			continue
+		}
+		if ctx.Err() != nil || w.d.leave(w) {
+			return
+		}
+	}
+}
+
+// wait lets the replica that holds the lease go on for a moment and tells
+// whether something is still due then.
+func (w *worker) wait(ctx context.Context) bool {
+	timer := time.NewTimer(leaseWait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	}
+	due, err := w.d.o.DB.DueDeliveries(ctx, w.id, w.d.o.Clock.Now(), 1)
+	return err == nil && len(due) > 0
+}
+
+// drain sends until nothing waits any more, the lease is another's, or ctx
+// ends. It returns whether the lease was this replica's.
+func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
+	select {
+	case <-w.signal: // what it was about is looked at now
+	default:
+	}
+	var queue []store.Delivery
+	w.renew = time.Time{}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		now := w.d.o.Clock.Now()
+		if !now.Before(w.renew) {
+			if mine, err = w.claim(ctx); err != nil || !mine {
+				if errors.Is(err, errInactive) {
+					return true, w.d.clear(ctx, w.trigger, w.trigger.Reason, true)
+				}
+				return mine, err
+			}
+			w.renew = now.Add(leaseRenew)
+		}
+		room := func() bool { return w.calls < w.d.o.PerTrigger && !now.Before(w.pause) }
+		if len(queue) == 0 && room() {
+			if queue, err = w.due(ctx, now); err != nil {
+				return true, err
+			}
+		}
+		if room() {
+			queue = w.start(ctx, calls, queue)
+		}
+		next := w.renew
+		if len(queue) == 0 && w.calls == 0 {
+			later, err := w.d.o.DB.NextDelivery(ctx, w.id, now)
+			if err != nil {
+				return true, err
+			}
+			if later.IsZero() && len(w.signal) == 0 {
+				return true, w.release(ctx)
+			}
+			if later.Before(next) {
+				next = later
+			}
+		}
+		timer.Reset(max(next.Sub(now), time.Millisecond))
+		select {
+		case <-ctx.Done():
+		case <-w.signal:
+		case <-timer.C:
+		case a := <-w.arrived:
+			if err := w.settle(ctx, a); err != nil {
+				return true, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// release gives the lease back, so that a replica that has something for the
+// trigger need not wait for its end.
+func (w *worker) release(ctx context.Context) error {
+	if w.d.o.DB.SQLite() {
+		return nil
+	}
+	return w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseTrigger(ctx, w.id, w.d.name) })
+}
+
+// claim takes or keeps the lease, reads the trigger anew, and tells whether
+// this replica may send to it. On SQLite one process serves, and needs none.
+func (w *worker) claim(ctx context.Context) (mine bool, err error) {
+	if w.d.o.DB.SQLite() {
+		mine = true
+	} else {
+		err = w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			mine, err = tx.LeaseTrigger(ctx, w.id, w.d.name, leaseTime)
+			return err
+		})
+	}
+	if err != nil || !mine {
+		return false, err
+	}
+	if w.trigger, err = w.d.o.DB.Trigger(ctx, w.id); err != nil {
+		return false, err
+	}
+	if w.trigger.State != store.TriggerActive {
+		return true, errInactive
+	}
+	plain, err := w.d.o.Sealer.Open(urlPlace(w.trigger), w.trigger.URL)
+	w.url = string(plain)
+	return err == nil, err
+}
+
+// due reads what can be sent now and is not under way.
+func (w *worker) due(ctx context.Context, now time.Time) ([]store.Delivery, error) {
+	found, err := w.d.o.DB.DueDeliveries(ctx, w.id, now, batch+len(w.busy))
+	if err != nil {
+		return nil, err
+	}
+	queue := found[:0]
+	for _, f := range found {
+		if !w.busy[f.TaskID] {
+			queue = append(queue, f)
+		}
+	}
+	return queue, nil
+}
+
+// start begins calls as far as there is room and returns what is left.
+func (w *worker) start(ctx, calls context.Context, queue []store.Delivery) []store.Delivery {
+	for len(queue) > 0 && w.calls < w.d.o.PerTrigger {
+		select {
+		case w.d.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		next := queue[0]
+		queue = queue[1:]
+		w.busy[next.TaskID] = true
+		w.calls++
+		trigger, url := w.trigger, w.url
+		go func() {
+			a := w.d.attempt(calls, trigger, url, next)
+			<-w.d.slots
+			w.arrived <- a
+		}()
+	}
+	return queue
+}
+
+// attempt makes one call.
+func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w store.Delivery) attempt {
+	a := attempt{delivery: w}
+	var ev core.Event
+	if err := json.Unmarshal(w.Event, &ev); err != nil {
+		a.verdict = verdict{outcome: dead, reason: "the stored event cannot be read"}
+		return a
+	}
+	a.event = ev.Name
+	if err := d.o.May(t); err != nil {
+		a.verdict = verdict{outcome: dead, reason: err.Error()}
+		return a
+	}
+	now := d.o.Clock.Now()
+	a.delivery.Attempts++
+	res, err := d.post(ctx, t.Tenant, url, webhookID(w), now, ev)
+	a.verdict = judge(res, err)
+	if errors.Is(err, context.Canceled) {
+		a.verdict.outcome = interrupted
+		return a
+	}
+	if res != nil {
+		a.delivery.Status = res.Status
+	}
+	a.delivery.Error = a.verdict.reason
+	d.o.Observe(string(a.verdict.outcome), d.o.Clock.Now().Sub(w.Created()))
+	return a
+}
+
+// webhookID names an event for its receiver: the same over retries, restarts,
+// replays and newer triggers of the same flow.
+func webhookID(w store.Delivery) string { return w.TaskID + "." + strconv.Itoa(w.Seq) }
+
+func (d *Deliverer) post(ctx context.Context, tenant, url, id string, now time.Time, ev core.Event) (*outbound.Response, error) {
+	body, err := d.o.Render(ev)
+	if err != nil {
+		return nil, fmt.Errorf("render event: %w", err)
+	}
+	signature, err := d.o.Sign(tenant, id, now, body)
+	if err != nil {
+		return nil, fmt.Errorf("sign event: %w", err)
+	}
+	req, err := outbound.NewRequest(ctx, http.MethodPost, url, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header["Content-Type"] = []string{"application/json"}
+	req.Header.Set("webhook-id", id)
+	req.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
+	req.Header.Set("webhook-signature", signature)
+	return d.o.Sender.Do(req)
+}
+
+// settle writes down what the ended attempts came to, all in one transaction.
+func (w *worker) settle(ctx context.Context, first attempt) error {
+	ended := []attempt{first}
+	for len(w.arrived) > 0 {
+		ended = append(ended, <-w.arrived)
+	}
+	err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, a := range ended {
+			if err := w.record(ctx, tx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.calls -= len(ended)
+	for _, a := range ended {
+		delete(w.busy, a.delivery.TaskID)
+	}
+	if err != nil {
+		return err
+	}
+	return w.consequences(ctx, ended)
+}
+
+// record writes what one attempt came to.
+func (w *worker) record(ctx context.Context, tx *store.Tx, a attempt) error {
+	now := w.d.o.Clock.Now()
+	switch a.verdict.outcome {
+	case delivered:
+		return tx.DeleteDelivery(ctx, a.delivery.TriggerID, a.delivery.TaskID, a.delivery.Seq)
+	case retry:
+		wait, more := nextTry(a.delivery.Attempts, a.verdict, w.d.o.Chance())
+		due := now.Add(wait)
+		if more && due.Before(a.delivery.Created().Add(w.d.o.Expiry)) {
+			return tx.DelayDelivery(ctx, a.delivery, due)
+		}
+	case interrupted:
+		return nil
+	case dead, ended:
+	}
+	return tx.Bury(ctx, w.d.letter(w.trigger, a.delivery, a.event))
+}
+
+// consequences does what an answer means for the trigger itself.
+func (w *worker) consequences(ctx context.Context, done []attempt) error {
+	for _, a := range done {
+		switch {
+		case a.verdict.outcome == ended:
+			w.renew = time.Time{}
+			return w.d.end(ctx, w.trigger, a.verdict.reason, true)
+		case a.verdict.missed:
+			if err := w.miss(ctx); err != nil {
+				return err
+			}
+		case a.verdict.outcome == delivered && w.trigger.Misses > 0:
+			w.trigger.Misses = 0
+			err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ClearTriggerMisses(ctx, w.id) })
+			if err != nil {
+				return err
+			}
+		case a.delivery.Status == http.StatusTooManyRequests && a.verdict.wait > 0:
+			w.pause = w.d.o.Clock.Now().Add(a.verdict.wait)
+		}
+	}
+	return nil
+}
+
+// miss counts an answer 404 and ends the trigger after too many in a row.
+func (w *worker) miss(ctx context.Context) error {
+	err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		w.trigger.Misses, err = tx.AddTriggerMiss(ctx, w.id)
+		return err
+	})
+	if err != nil || w.trigger.Misses < maxMisses {
+		return err
+	}
+	w.renew = time.Time{}
+	return w.d.end(ctx, w.trigger, fmt.Sprintf("the flow's callback was not found %d times in a row", maxMisses), true)
+}
+
+// settleRest waits for the calls that are still under way, each of which has
+// its own deadline, and writes down what they came to.
+func (w *worker) settleRest() {
+	for w.calls > 0 {
+		if err := w.settle(context.Background(), <-w.arrived); err != nil {
+			w.d.o.Failed("settle deliveries of trigger "+w.id, err)
+		}
+	}
+}

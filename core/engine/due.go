@@ -1,0 +1,124 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tandem/core"
+	"tandem/core/flow"
+	"tandem/core/store"
+)
+
+// dueBatch is how many due tasks are read at a time.
+const dueBatch = 256
+
+// wake tells Run of a due time.
+func (e *Engine) wake(due time.Time) {
+	if due.IsZero() {
+		return
+	}
+	for {
+		select {
+		case e.due <- due:
+			return
+		case other := <-e.due: // keep the earlier of the two
+			if other.Before(due) {
+				due = other
+			}
+		}
+	}
+}
+
+// Wake makes Run look for due tasks now. It never blocks.
+func (e *Engine) Wake() { e.wake(e.clock.Now()) }
+
+// Run wakes the workflows whose time has come, until ctx ends. Several replicas
+// may run it: a task is stepped by whoever comes first. failed is told of each
+// task that could not be stepped; it is tried again at the next Wake.
+func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error)) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var next time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case due := <-e.due:
+			if !next.IsZero() && !due.Before(next) {
+				continue
+			}
+		case <-timer.C:
+		}
+		next = e.fire(ctx, failed)
+		wait := time.Hour
+		if !next.IsZero() {
+			wait = max(next.Sub(e.clock.Now()), 0)
+		}
+		timer.Reset(wait)
+	}
+}
+
+// fire steps all due tasks and returns when to look again.
+func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time {
+	soon := func() time.Time { return e.clock.Now().Add(5 * time.Second) }
+	for ctx.Err() == nil {
+		ids, err := e.db.DueTasks(ctx, e.clock.Now(), dueBatch)
+		if err != nil {
+			failed("", err)
+			return soon()
+		}
+		if len(ids) == 0 {
+			break
+		}
+		// Side by side, so that they share commits.
+		var failures atomic.Int64
+		var group errgroup.Group
+		group.SetLimit(32)
+		for _, id := range ids {
+			group.Go(func() error {
+				if err := e.Due(ctx, id); err != nil {
+					failures.Add(1)
+					failed(id, err)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait()
+		if failures.Load() > 0 {
+			return soon()
+		}
+	}
+	next, err := e.db.NextDue(ctx)
+	if err != nil {
+		return soon()
+	}
+	return next
+}
+
+// Due steps one task whose wait is over; nothing happens when it is not.
+func (e *Engine) Due(ctx context.Context, id string) error {
+	err := e.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		r, err := e.open(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if r.row.Due.IsZero() || r.now.Before(r.row.Due) {
+			return nil
+		}
+		if err := r.step(flow.Due); err != nil {
+			return err
+		}
+		return e.save(ctx, tx, r)
+	})
+	if err != nil && core.KindOf(err) == core.NotFound {
+		return nil // removed by the retention meanwhile
+	}
+	if err != nil {
+		return fmt.Errorf("task %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"tandem/core"
+	"tandem/core/flow"
+	"tandem/core/store"
+)
+
+// Options is what an engine is lent.
+type Options struct {
+	DB    *store.DB
+	Clock core.Clock
+
+	// Deliver is told after a commit that a trigger has something to send.
+	// It must not block. Nil: nobody listens.
+	Deliver func(triggerID string)
+
+	// Observe is told after a commit what happened. It must not block.
+	Observe func(core.Event)
+}
+
+// Engine runs tasks. All methods may be called from several goroutines.
+type Engine struct {
+	db      *store.DB
+	clock   core.Clock
+	deliver func(string)
+	observe func(core.Event)
+	due     chan time.Time // due times that may be earlier than the one waited for
+
+	mu    sync.Mutex
+	flows map[string]*flow.Workflow // by hash; what is not here is in the database
+}
+
+// New returns an engine.
+func New(o Options) *Engine {
+	e := &Engine{
+		db: o.DB, clock: o.Clock, deliver: o.Deliver, observe: o.Observe,
+		due: make(chan time.Time, 1), flows: map[string]*flow.Workflow{},
+	}
+	if e.deliver == nil {
+		e.deliver = func(string) {}
+	}
+	if e.observe == nil {
+		e.observe = func(core.Event) {}
+	}
+	return e
+}
+
+// maxFlows bounds the workflows kept in memory; the database has all of them.
+const maxFlows = 1000
+
+// Keep stores the texts of workflows, so that tasks can begin on them. It must
+// have returned before a task is created on one of them.
+func (e *Engine) Keep(ctx context.Context, flows map[string]*flow.Workflow) error {
+	err := e.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, w := range flows {
+			if err := tx.SaveWorkflow(ctx, w.Hash, w.Name, w.Text); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keep workflows: %w", err)
+	}
+	for _, w := range flows {
+		e.remember(w)
+	}
+	return nil
+}
+
+func (e *Engine) remember(w *flow.Workflow) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.flows) >= maxFlows {
+		clear(e.flows)
+	}
+	e.flows[w.Hash] = w
+}
+
+// workflow returns a workflow by its hash, from memory or from the database.
+func (e *Engine) workflow(ctx context.Context, hash string) (*flow.Workflow, error) {
+	e.mu.Lock()
+	w := e.flows[hash]
+	e.mu.Unlock()
+	if w != nil {
+		return w, nil
+	}
+	name, text, err := e.db.Workflow(ctx, hash)
+	if err != nil {
+		return nil, fmt.Errorf("workflow %.12s: %w", hash, err)
+	}
+	w, findings := flow.Parse("workflows/"+name+".yaml", text)
+	if len(findings) > 0 {
+		return nil, core.Errorf(core.Mapping, "workflow %s as the task began with it: %s", name, findings[0])
+	}
+	e.remember(w)
+	return w, nil
+}
+
+// Task returns a task; NotFound when there is none.
+func (e *Engine) Task(ctx context.Context, id string) (core.Task, error) {
+	row, err := e.db.Task(ctx, id)
+	if err != nil {
+		return core.Task{}, err
+	}
+	var t core.Task
+	return t, json.Unmarshal(row.Data, &t)
+}
+
+// History returns the events of a task, oldest first; none for an unknown task.
+func (e *Engine) History(ctx context.Context, id string) ([]core.Event, error) {
+	rows, err := e.db.Events(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]core.Event, len(rows))
+	for i, r := range rows {
+		if err := json.Unmarshal(r.Data, &events[i]); err != nil {
+			return nil, fmt.Errorf("event %d of task %s: %w", r.Seq, id, err)
+		}
+		events[i].Seq = r.Seq
+	}
+	return events, nil
+}

@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tandem/core"
+	"tandem/core/flow"
+	"tandem/core/store"
+)
+
+// maxSteps bounds one run through a workflow. Loading refuses loops without a
+// wait, so only a fault of ours could reach it.
+const maxSteps = 1000
+
+// run is a task while a command works on it: the row, the task in it, and what
+// the command adds.
+type run struct {
+	row    store.Task
+	task   core.Task
+	cursor flow.Cursor
+	flow   *flow.Workflow
+	now    time.Time
+	events []core.Event
+	rows   []store.Event
+}
+
+// open reads a task for a command.
+func (e *Engine) open(ctx context.Context, tx *store.Tx, id string) (*run, error) {
+	row, err := tx.Task(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{row: row, now: e.clock.Now()}
+	if err := json.Unmarshal(row.Data, &r.task); err != nil {
+		return nil, fmt.Errorf("task %s: %w", id, err)
+	}
+	if err := json.Unmarshal(row.Cursor, &r.cursor); err != nil {
+		return nil, fmt.Errorf("cursor of task %s: %w", id, err)
+	}
+	r.flow, err = e.workflow(ctx, row.Workflow)
+	return r, err
+}
+
+// emit appends an event with the task as it is now.
+func (r *run) emit(name core.EventName, p *core.NamedValue) {
+	r.row.Events++
+	r.events = append(r.events, core.Event{Seq: r.row.Events, Name: name, At: r.now, Task: r.task, Parameter: p})
+}
+
+// step runs the workflow until it waits or the task ends.
+func (r *run) step(in flow.Input) error {
+	for range maxSteps {
+		if r.task.State == core.StateTerminated {
+			return nil
+		}
+		var effect flow.Effect
+		r.cursor, effect = r.flow.Step(r.cursor, &r.task, in, r.now)
+		r.apply(effect)
+		if r.cursor.Waiting {
+			return nil
+		}
+		in = flow.Continue
+	}
+	return fmt.Errorf("workflow %s of task %s made %d steps without waiting", r.flow.Name, r.task.ID, maxSteps)
+}
+
+// apply does to the task what a step asks for.
+func (r *run) apply(f flow.Effect) {
+	switch f.Action {
+	case flow.Accept:
+		if r.task.State == core.StateCreated {
+			r.task.State = core.StateAccepted
+			r.emit(core.SystemAccepted, nil)
+		}
+	case flow.Prioritize:
+		r.task.Priority = f.Priority
+	case flow.Save:
+		r.task.SetParameter(f.Parameter.Name, f.Parameter.Value)
+		p := f.Parameter
+		r.emit(core.ParameterUpdated, &p)
+	case flow.Enqueue:
+		r.task.State, r.task.Queued = core.StateQueued, r.now
+		r.emit(core.Queued, nil)
+	case flow.LeaveQueue:
+		r.leaveQueue(core.StateAccepted)
+	case flow.Disconnect:
+		r.terminate()
+	case flow.Wait, flow.Pass:
+	}
+}
+
+func (r *run) leaveQueue(next core.State) {
+	if r.task.State == core.StateQueued || r.task.State == core.StateOffered {
+		r.task.State = next
+		r.emit(core.QueueLeft, nil)
+	}
+}
+
+// terminate ends the task, whatever it was doing.
+func (r *run) terminate() {
+	if r.task.State == core.StateTerminated {
+		return
+	}
+	r.leaveQueue(core.StateAccepted)
+	r.task.State, r.task.Terminated = core.StateTerminated, r.now
+	r.cursor = flow.Cursor{At: -1}
+	r.emit(core.Terminated, nil)
+}
+
+// encode brings the row up to the task.
+func (r *run) encode() (err error) {
+	if r.row.Data, err = json.Marshal(&r.task); err != nil {
+		return fmt.Errorf("task %s: %w", r.task.ID, err)
+	}
+	if r.row.Cursor, err = json.Marshal(r.cursor); err != nil {
+		return fmt.Errorf("cursor of task %s: %w", r.task.ID, err)
+	}
+	r.row.Due = time.Time{}
+	if r.cursor.Waiting {
+		r.row.Due = r.cursor.Until
+	}
+	r.row.Ended = r.task.Terminated
+	r.rows = make([]store.Event, len(r.events))
+	for i := range r.events {
+		ev := &r.events[i]
+		data, err := json.Marshal(ev)
+		if err != nil {
+			return fmt.Errorf("event %s of task %s: %w", ev.Name, r.task.ID, err)
+		}
+		r.rows[i] = store.Event{Seq: ev.Seq, Name: ev.Name, At: ev.At, Data: data}
+	}
+	return nil
+}
+
+// save writes a task that existed before, with what the command added.
+func (e *Engine) save(ctx context.Context, tx *store.Tx, r *run) error {
+	wasOpen := r.row.Ended.IsZero()
+	if err := r.encode(); err != nil {
+		return err
+	}
+	if err := tx.UpdateTask(ctx, r.row); err != nil {
+		return err
+	}
+	if wasOpen && !r.row.Ended.IsZero() {
+		if _, err := tx.AddOpen(ctx, r.row, -1); err != nil {
+			return err
+		}
+	}
+	return e.publish(ctx, tx, r)
+}
+
+// publish writes the events with a delivery for each trigger that wants one,
+// and the signals that follow the commit.
+func (e *Engine) publish(ctx context.Context, tx *store.Tx, r *run) error {
+	if err := tx.InsertEvents(ctx, r.task.ID, r.rows); err != nil {
+		return err
+	}
+	var filters []store.Filter
+	if len(r.events) > 0 {
+		var err error
+		if filters, err = tx.Filters(ctx, r.task.Tenant, r.task.Service.UPN); err != nil {
+			return err
+		}
+	}
+	var deliveries []store.Delivery
+	for i := range filters {
+		f := &filters[i]
+		if !core.Allows(f.Modalities, core.Modalities, r.task.Modality) || !core.Allows(f.Directions, core.Directions, r.task.Direction) {
+			continue
+		}
+		before := len(deliveries)
+		for j := range r.events {
+			if core.Allows(f.Events, core.EventNames, r.events[j].Name) {
+				deliveries = append(deliveries, store.Delivery{
+					TriggerID: f.ID, TaskID: r.task.ID, Seq: r.events[j].Seq, CreatedMs: r.now.UnixMilli(),
+				})
+			}
+		}
+		if len(deliveries) > before {
+			tx.After(func() { e.deliver(f.ID) })
+		}
+	}
+	if err := tx.InsertDeliveries(ctx, deliveries); err != nil {
+		return err
+	}
+	tx.After(func() {
+		e.wake(r.row.Due)
+		for _, ev := range r.events {
+			e.observe(ev)
+		}
+	})
+	return nil
+}

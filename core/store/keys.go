@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"tandem/core"
+)
+
+// APIKey is a caller's key; only its hash is stored.
+type APIKey struct {
+	Hash      []byte `db:"hash"`
+	ID        string `db:"id"`
+	Tenant    string `db:"tenant"`
+	Adapter   string `db:"adapter"`
+	UPN       string `db:"upn"`
+	CreatedMs int64  `db:"created_ms"`
+	RevokedMs *int64 `db:"revoked_ms"`
+}
+
+// InsertAPIKey stores a new key.
+func (tx *Tx) InsertAPIKey(ctx context.Context, k APIKey) error {
+	_, err := tx.exec(ctx, "INSERT INTO api_keys (hash, id, tenant, adapter, upn, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
+		k.Hash, k.ID, k.Tenant, k.Adapter, k.UPN, k.CreatedMs)
+	return err
+}
+
+// RevokeAPIKey ends a key; NotFound when there is none or it has ended.
+func (tx *Tx) RevokeAPIKey(ctx context.Context, id string, at time.Time) error {
+	n, err := tx.exec(ctx, "UPDATE api_keys SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL", ms(at), id)
+	if err == nil && n == 0 {
+		return core.Errorf(core.NotFound, "there is no valid key with id %s", id)
+	}
+	return err
+}
+
+// APIKeys returns all keys, of one tenant when tenant is given, newest first.
+func (db *DB) APIKeys(ctx context.Context, tenant string) ([]APIKey, error) {
+	var keys []APIKey
+	err := db.list(ctx, &keys, `SELECT hash, id, tenant, adapter, upn, created_ms, revoked_ms FROM api_keys
+		WHERE tenant = ? OR ? = '' ORDER BY id DESC`, tenant, tenant)
+	return keys, err
+}
+
+// CallerByKeyHash returns who a key belongs to; NotFound when there is no such
+// key or it was revoked.
+func (db *DB) CallerByKeyHash(ctx context.Context, hash [32]byte, _ time.Time) (core.Caller, error) {
+	var c core.Caller
+	err := db.get(ctx, &c, "SELECT tenant, upn, adapter FROM api_keys WHERE hash = ? AND revoked_ms IS NULL", hash[:])
+	return c, err
+}

@@ -1,0 +1,133 @@
+-- +goose Up
+-- Times are integer milliseconds UTC everywhere.
+CREATE TABLE tasks (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    tenant     TEXT    NOT NULL,
+    modality   TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
+    workflow   TEXT    NOT NULL,              -- hash of its text
+    cursor     BLOB    NOT NULL,              -- JSON: where the task stands in the workflow
+    due_ms     INTEGER,                       -- when the workflow wants to be woken
+    events     INTEGER NOT NULL,              -- how many events the task has
+    ended_ms   INTEGER,
+    data       BLOB    NOT NULL               -- JSON: core.Task
+);
+CREATE INDEX tasks_due   ON tasks (due_ms)   WHERE due_ms IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (ended_ms) WHERE ended_ms IS NOT NULL;
+
+CREATE TABLE events (
+    task_id TEXT    NOT NULL,
+    seq     INTEGER NOT NULL,
+    name    TEXT    NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    data    BLOB    NOT NULL,                 -- JSON: core.Event
+    PRIMARY KEY (task_id, seq)
+) WITHOUT ROWID;
+
+CREATE TABLE open_tasks (
+    tenant   TEXT    NOT NULL,
+    modality TEXT    NOT NULL,
+    shard    TEXT    NOT NULL,
+    open     INTEGER NOT NULL,
+    PRIMARY KEY (tenant, modality, shard)
+) WITHOUT ROWID;
+
+CREATE TABLE workflows (
+    hash TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    text BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE triggers (
+    id           TEXT    NOT NULL PRIMARY KEY,
+    tenant       TEXT    NOT NULL,
+    owner        TEXT    NOT NULL,            -- UPN
+    flow         TEXT    NOT NULL,            -- workflow id and trigger name of the callback; '' if it has none
+    address_hash BLOB    NOT NULL UNIQUE,     -- SHA-256 of the unguessable part of its address
+    host         TEXT    NOT NULL,            -- of the callback, for people
+    url          BLOB    NOT NULL,            -- the callback, sealed
+    services     TEXT    NOT NULL,            -- JSON array of UPNs
+    events       INTEGER NOT NULL,            -- bit sets, 0 = all
+    modalities   INTEGER NOT NULL,
+    directions   INTEGER NOT NULL,
+    state        TEXT    NOT NULL,            -- active, suspended, ended
+    reason       TEXT    NOT NULL,
+    misses       INTEGER NOT NULL DEFAULT 0,  -- answers 404 in a row
+    created_ms   INTEGER NOT NULL,
+    ended_ms     INTEGER,
+    lease_owner  TEXT    NOT NULL DEFAULT '',
+    lease_ms     INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX triggers_flow ON triggers (tenant, flow) WHERE ended_ms IS NULL;
+
+CREATE TABLE trigger_services (
+    tenant     TEXT NOT NULL,
+    service    TEXT NOT NULL,                 -- UPN in lower case
+    trigger_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, service, trigger_id)
+) WITHOUT ROWID;
+
+CREATE TABLE deliveries (
+    trigger_id TEXT    NOT NULL,
+    task_id    TEXT    NOT NULL,
+    seq        INTEGER NOT NULL,              -- of the event
+    due_ms     INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    attempts   INTEGER NOT NULL DEFAULT 0,
+    status     INTEGER NOT NULL DEFAULT 0,    -- HTTP status of the last attempt
+    error      TEXT    NOT NULL DEFAULT '',
+    PRIMARY KEY (trigger_id, task_id, seq)
+) WITHOUT ROWID;
+CREATE INDEX deliveries_due ON deliveries (trigger_id, due_ms);
+
+CREATE TABLE dead_letters (
+    id         TEXT    NOT NULL PRIMARY KEY,
+    tenant     TEXT    NOT NULL,
+    trigger_id TEXT    NOT NULL,
+    task_id    TEXT    NOT NULL,
+    seq        INTEGER NOT NULL,
+    event      TEXT    NOT NULL,
+    attempts   INTEGER NOT NULL,
+    status     INTEGER NOT NULL,
+    error      TEXT    NOT NULL,
+    created_ms INTEGER NOT NULL,
+    died_ms    INTEGER NOT NULL
+);
+CREATE INDEX dead_letters_tenant ON dead_letters (tenant, id);
+CREATE INDEX dead_letters_task ON dead_letters (task_id);
+
+CREATE TABLE api_keys (
+    hash       BLOB    NOT NULL PRIMARY KEY,  -- SHA-256 of the key
+    id         TEXT    NOT NULL UNIQUE,
+    tenant     TEXT    NOT NULL,
+    adapter    TEXT    NOT NULL,
+    upn        TEXT    NOT NULL,
+    created_ms INTEGER NOT NULL,
+    revoked_ms INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE replays (
+    tenant     TEXT    NOT NULL,
+    key        TEXT    NOT NULL,              -- operation, caller and Idempotency-Key
+    body_hash  BLOB    NOT NULL,
+    answer     BLOB    NOT NULL,
+    created_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, key)
+) WITHOUT ROWID;
+CREATE INDEX replays_age ON replays (created_ms);
+
+CREATE TABLE business_keys (
+    tenant     TEXT    NOT NULL,
+    service    TEXT    NOT NULL,
+    key        TEXT    NOT NULL,
+    task_id    TEXT    NOT NULL,
+    created_ms INTEGER NOT NULL,
+    PRIMARY KEY (tenant, service, key)
+) WITHOUT ROWID;
+CREATE INDEX business_keys_age ON business_keys (created_ms);
+
+CREATE TABLE settings (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
+

@@ -1,0 +1,210 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"tandem/core"
+)
+
+// Task is a row of tasks. Data is the JSON of a core.Task; Due is when its
+// workflow wants to be woken, Ended when it terminated (zero: not).
+type Task struct {
+	ID       string
+	Tenant   string
+	Modality core.Modality
+	Version  int64
+	Workflow string
+	Cursor   []byte
+	Due      time.Time
+	Events   int
+	Ended    time.Time
+	Data     []byte
+}
+
+// Event is a row of events; Data is the JSON of a core.Event.
+type Event struct {
+	Seq  int
+	Name core.EventName
+	At   time.Time
+	Data []byte
+}
+
+// taskRow is how a Task is scanned.
+type taskRow struct {
+	ID       string
+	Tenant   string
+	Modality core.Modality
+	Version  int64
+	Workflow string
+	Cursor   []byte
+	DueMs    *int64 `db:"due_ms"`
+	Events   int
+	EndedMs  *int64 `db:"ended_ms"`
+	Data     []byte
+}
+
+func (r *taskRow) task() Task {
+	t := Task{
+		ID: r.ID, Tenant: r.Tenant, Modality: r.Modality, Version: r.Version,
+		Workflow: r.Workflow, Cursor: r.Cursor, Events: r.Events, Data: r.Data,
+	}
+	if r.DueMs != nil {
+		t.Due = FromMilli(*r.DueMs)
+	}
+	if r.EndedMs != nil {
+		t.Ended = FromMilli(*r.EndedMs)
+	}
+	return t
+}
+
+const selectTask = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, ended_ms, data FROM tasks WHERE id = ?"
+
+// Task returns a task; NotFound when there is none.
+func (db *DB) Task(ctx context.Context, id string) (Task, error) {
+	var r taskRow
+	err := db.get(ctx, &r, selectTask, id)
+	return r.task(), err
+}
+
+// Task returns a task and locks it; NotFound when there is none.
+func (tx *Tx) Task(ctx context.Context, id string) (Task, error) {
+	var r taskRow
+	err := tx.get(ctx, &r, tx.lock(selectTask), id)
+	return r.task(), err
+}
+
+// InsertTask stores a new task. Conflict when the id is taken.
+func (tx *Tx) InsertTask(ctx context.Context, t Task) error {
+	n, err := tx.exec(ctx, `INSERT INTO tasks (id, tenant, modality, version, workflow, cursor, due_ms, events, ended_ms, data)
+		VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		t.ID, t.Tenant, string(t.Modality), t.Workflow, t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), t.Data)
+	if err == nil && n == 0 {
+		return core.Errorf(core.Conflict, "a task with this id exists")
+	}
+	return err
+}
+
+// UpdateTask stores a task over the version it was read at. ErrRetry when
+// another writer was faster.
+func (tx *Tx) UpdateTask(ctx context.Context, t Task) error {
+	n, err := tx.exec(ctx, `UPDATE tasks SET version = version + 1, cursor = ?, due_ms = ?, events = ?, ended_ms = ?, data = ?
+		WHERE id = ? AND version = ?`,
+		t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), t.Data, t.ID, t.Version)
+	if err == nil && n == 0 {
+		return ErrRetry
+	}
+	return err
+}
+
+// InsertEvents appends events to a task.
+func (tx *Tx) InsertEvents(ctx context.Context, taskID string, events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	args := make([]any, 0, 5*len(events))
+	for _, e := range events {
+		args = append(args, taskID, e.Seq, string(e.Name), ms(e.At), e.Data)
+	}
+	_, err := tx.exec(ctx, "INSERT INTO events (task_id, seq, name, at_ms, data) VALUES "+rows(len(events), "(?, ?, ?, ?, ?)"), args...)
+	return err
+}
+
+// rows repeats the placeholder of one row n times.
+func rows(n int, row string) string {
+	return strings.TrimSuffix(strings.Repeat(row+", ", n), ", ")
+}
+
+// Events returns the history of a task, oldest first.
+func (db *DB) Events(ctx context.Context, taskID string) ([]Event, error) {
+	var found []struct {
+		Seq  int
+		Name core.EventName
+		AtMs int64 `db:"at_ms"`
+		Data []byte
+	}
+	err := db.list(ctx, &found, "SELECT seq, name, at_ms, data FROM events WHERE task_id = ? ORDER BY seq", taskID)
+	events := make([]Event, len(found))
+	for i, f := range found {
+		events[i] = Event{Seq: f.Seq, Name: f.Name, At: FromMilli(f.AtMs), Data: f.Data}
+	}
+	return events, err
+}
+
+// AddOpen counts an open task up or down and returns how many of its tenant and
+// modality are open now. On PostgreSQL the count is spread over rows, so that
+// concurrent transactions do not wait for one another; each sees what the
+// others have committed.
+func (tx *Tx) AddOpen(ctx context.Context, t Task, delta int) (int, error) {
+	shard := ""
+	if !tx.db.sqlite {
+		shard = t.ID[len(t.ID)-1:]
+	}
+	var open int
+	err := tx.get(ctx, &open, `INSERT INTO open_tasks (tenant, modality, shard, open) VALUES (?, ?, ?, ?)
+		ON CONFLICT (tenant, modality, shard) DO UPDATE SET open = open_tasks.open + excluded.open RETURNING open`,
+		t.Tenant, string(t.Modality), shard, delta)
+	if err != nil || tx.db.sqlite {
+		return open, err
+	}
+	err = tx.get(ctx, &open, "SELECT CAST(sum(open) AS BIGINT) FROM open_tasks WHERE tenant = ? AND modality = ?", t.Tenant, string(t.Modality))
+	return open, err
+}
+
+// DueTasks returns the ids of up to limit tasks whose time has come, the most
+// overdue first.
+func (db *DB) DueTasks(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	var ids []string
+	err := db.list(ctx, &ids, "SELECT id FROM tasks WHERE due_ms <= ? ORDER BY due_ms LIMIT ?", ms(now), limit)
+	return ids, err
+}
+
+// NextDue returns when the next task is due; the zero time when none is.
+func (db *DB) NextDue(ctx context.Context) (time.Time, error) {
+	var due *int64
+	err := db.get(ctx, &due, "SELECT min(due_ms) FROM tasks WHERE due_ms IS NOT NULL")
+	if err != nil || due == nil {
+		return time.Time{}, err
+	}
+	return FromMilli(*due), nil
+}
+
+// SaveWorkflow keeps the text of a workflow under its hash.
+func (tx *Tx) SaveWorkflow(ctx context.Context, hash, name string, text []byte) error {
+	_, err := tx.exec(ctx, "INSERT INTO workflows (hash, name, text) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", hash, name, text)
+	return err
+}
+
+// Workflow returns the text of a workflow by its hash; NotFound when there is none.
+func (db *DB) Workflow(ctx context.Context, hash string) (name string, text []byte, err error) {
+	var r struct {
+		Name string
+		Text []byte
+	}
+	err = db.get(ctx, &r, "SELECT name, text FROM workflows WHERE hash = ?", hash)
+	return r.Name, r.Text, err
+}
+
+// PruneTasks deletes up to limit tasks that ended before the given time, with
+// their events and dead letters, and returns how many.
+func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int64, error) {
+	var ids []string
+	err := tx.list(ctx, &ids, "SELECT id FROM tasks WHERE ended_ms < ? ORDER BY ended_ms LIMIT ?", ms(before), limit)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	in := "(" + rows(len(ids), "?") + ")"
+	for _, q := range []string{
+		"DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
+	} {
+		if _, err := tx.exec(ctx, q+in, args...); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(ids)), nil
+}
