@@ -32,6 +32,8 @@ var errMissing = errors.New("no PostgreSQL under " + debian + "; apt-get install
 var supervise string
 
 // shared is the one server of this test binary. It ends with the process.
+//
+//nolint:gochecknoglobals // one server a process is the purpose of this package
 var shared = sync.OnceValues(func() (*server, error) { return startServer(debian) })
 
 // Start returns the URL of a new, empty database on the server of this test
@@ -120,7 +122,7 @@ func supervised(bin, dir string, attr *syscall.SysProcAttr) (lifeline, answer *o
 	// Files, not writers: exec then needs no goroutine, which goleak would
 	// report in every package that uses this one. For the same reason nobody
 	// waits for the shell.
-	cmd := exec.Command("/bin/sh", "-c", supervise, bin, dir) //nolint:gosec // constant script, path from the file system
+	cmd := exec.Command("/bin/sh", "-c", supervise, bin, dir) //nolint:noctx // outlives the test that starts it
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC"} // none of the caller's PG variables
 	cmd.SysProcAttr = attr

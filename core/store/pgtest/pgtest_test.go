@@ -82,7 +82,7 @@ func TestServerKeepsDurableDefaults(t *testing.T) {
 func TestDatabaseIsDroppedWithTheTest(t *testing.T) {
 	t.Parallel()
 	var url string
-	t.Run("inner", func(t *testing.T) { //nolint:paralleltest // its end is what is tested
+	t.Run("inner", func(t *testing.T) {
 		url = Start(t)
 		_, err := pgx.Connect(t.Context(), url) // left open
 		require.NoError(t, err)
@@ -133,7 +133,7 @@ func TestNewestComparesNumbers(t *testing.T) {
 
 func TestStartServerReportsTheLog(t *testing.T) {
 	t.Parallel()
-	root, err := os.MkdirTemp("", "pgtest-fake-") // t.TempDir is closed to the server's user
+	root, err := os.MkdirTemp("", "pgtest-fake-") //nolint:usetesting // t.TempDir is closed to the server's user
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	require.NoError(t, os.Chmod(root, 0o755))
