@@ -147,7 +147,7 @@ func (d *decoder) structure(name string, node *yaml.Node, null bool, v reflect.V
 		return
 	}
 	given := make(map[string]*yaml.Node, len(node.Content)/2)
-	for i := 0; i+1 < len(node.Content); i += 2 {
+	for i := 0; i+1 < len(node.Content) && !d.full(); i += 2 {
 		key := node.Content[i]
 		at := slices.IndexFunc(known, func(f field) bool { return f.key == key.Value })
 		if at < 0 {

@@ -1,6 +1,8 @@
 package mapping_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +123,20 @@ func TestDecodeFindings(t *testing.T) {
 	}
 	var v sample
 	require.Len(t, mapping.Decode(mapping.File{Path: "f.yaml"}, &v), 1)
+}
+
+func TestDecodeBoundsItsFindings(t *testing.T) {
+	t.Parallel()
+	text := strings.Builder{}
+	for i := range 20_000 {
+		fmt.Fprintf(&text, "texts%05d:\n", i)
+	}
+	began := time.Now()
+	var v sample
+	findings := mapping.Decode(parse(t, text.String()), &v)
+	require.Len(t, findings, 101)
+	require.Contains(t, findings[100].Message, "more findings follow")
+	require.Less(t, time.Since(began), time.Second)
 }
 
 func TestSuggest(t *testing.T) {
