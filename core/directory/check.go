@@ -117,8 +117,9 @@ func (l *loader) people(upns []mapping.Text, kind string) []string {
 	return list
 }
 
+// suggestUser looks through all users, so only the first findings get a hint.
 func (l *loader) suggestUser(upn string) string {
-	if len(l.findings) == maxFindings {
+	if len(l.findings) >= 20 {
 		return ""
 	}
 	var known []string
