@@ -141,6 +141,8 @@ func answer(c echo.Context, e *core.Error, code int) {
 	switch code {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
+	case http.StatusRequestEntityTooLarge:
+		h.Set("Connection", "close") // else net/http reads the body before it sends the answer
 	case http.StatusMethodNotAllowed:
 		if allow, _ := c.Get(echo.ContextKeyHeaderAllow).(string); allow != "" {
 			h.Set("Allow", strings.TrimPrefix(allow, "OPTIONS, ")) // echo's list begins with its own OPTIONS

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -19,6 +20,7 @@ const (
 	maxElements = 10_000
 	maxField    = 200 // bytes of a field path in an answer: keys are the caller's
 	manyKeys    = 48  // above this, an object's keys are looked up in a map
+	openKeys    = 96  // room for the keys of all open objects; objects that find none left take a map
 )
 
 // UnmarshalStrict reads data, one JSON document in UTF-8, into v as
@@ -32,8 +34,7 @@ func UnmarshalStrict(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return core.InvalidField(root, "expected UTF-8")
 	}
-	var room [manyKeys]uint64
-	s := scanner{data: data, keys: room[:0]}
+	s := scanner{data: data}
 	if w := s.document(planOf(reflect.TypeOf(v))); w != nil {
 		return w.fault(data)
 	}
@@ -101,7 +102,8 @@ type scanner struct {
 	pos      int
 	depth    int
 	elements int
-	keys     []uint64 // folded hashes of the keys of all open objects
+	keys     [openKeys]uint64 // folded hashes of the keys of all open objects
+	open     int              // how many
 }
 
 func (s *scanner) document(p *plan) *wrong {
@@ -156,7 +158,7 @@ func (s *scanner) value(p *plan) *wrong {
 		if _, w := s.text(); w != nil {
 			return w
 		}
-		if p.want == wantTime && new(time.Time).UnmarshalJSON(s.data[start:s.pos]) != nil {
+		if p.want == wantTime && new(time.Time).UnmarshalJSON(bytes.Clone(s.data[start:s.pos])) != nil {
 			return &wrong{text: "expected a time as in RFC 3339", at: start}
 		}
 		return nil
@@ -198,8 +200,8 @@ func (s *scanner) word(word string) *wrong {
 	return nil
 }
 
-// open counts a container's nesting; its end is s.depth--.
-func (s *scanner) open() *wrong {
+// enter counts a container's nesting; its end is s.depth--.
+func (s *scanner) enter() *wrong {
 	if s.depth++; s.depth > maxDepth {
 		return s.wrong(fmt.Sprintf("expected at most %d levels", maxDepth))
 	}
@@ -231,7 +233,7 @@ func (s *scanner) more(end byte) (bool, *wrong) {
 }
 
 func (s *scanner) array(p *plan) *wrong {
-	if w := s.open(); w != nil {
+	if w := s.enter(); w != nil {
 		return w
 	}
 	if s.at() == ']' {
@@ -256,7 +258,7 @@ func (s *scanner) array(p *plan) *wrong {
 }
 
 func (s *scanner) object(p *plan) *wrong {
-	if w := s.open(); w != nil {
+	if w := s.enter(); w != nil {
 		return w
 	}
 	if s.at() == '}' {
@@ -264,7 +266,7 @@ func (s *scanner) object(p *plan) *wrong {
 		s.depth--
 		return nil
 	}
-	base := len(s.keys)
+	base := s.open
 	var many map[uint64]struct{}
 	for more := true; more; {
 		start := s.pos
@@ -289,7 +291,7 @@ func (s *scanner) object(p *plan) *wrong {
 			return w
 		}
 	}
-	s.keys = s.keys[:base]
+	s.open = base
 	s.depth--
 	return nil
 }
@@ -334,18 +336,20 @@ func (s *scanner) known(h uint64, base int, many *map[uint64]struct{}) bool {
 		(*many)[h] = struct{}{}
 		return found
 	}
-	for _, k := range s.keys[base:] {
-		if k == h {
-			return true
-		}
+	own := s.keys[base:s.open]
+	if slices.Contains(own, h) {
+		return true
 	}
-	s.keys = append(s.keys, h)
-	if own := s.keys[base:]; len(own) == manyKeys {
-		*many = make(map[uint64]struct{}, 2*manyKeys)
-		for _, k := range own {
-			(*many)[k] = struct{}{}
-		}
+	if len(own) < manyKeys && s.open < openKeys {
+		s.keys[s.open] = h
+		s.open++
+		return false
 	}
+	*many = make(map[uint64]struct{}, 2*manyKeys)
+	for _, k := range own {
+		(*many)[k] = struct{}{}
+	}
+	(*many)[h] = struct{}{}
 	return false
 }
 
@@ -443,10 +447,11 @@ func (s *scanner) digits() int {
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unquote returns the text of a valid JSON string.
+// unquote returns the text of a valid JSON string. It copies the token, as does
+// the reading of times: the compiler then keeps the scanner on the stack.
 func unquote(token []byte) string {
 	var text string
-	if json.Unmarshal(token, &text) != nil {
+	if json.Unmarshal(bytes.Clone(token), &text) != nil {
 		return "?" // not reached: the scan has found the token valid
 	}
 	return text
