@@ -3,7 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,8 @@ func (e *Engine) Wake() { e.wake(e.clock.Now()) }
 
 // Run wakes the workflows whose time has come, until ctx ends. Several replicas
 // may run it: a task is stepped by whoever comes first. failed is told of each
-// task that could not be stepped; it is tried again at the next Wake.
+// task that could not be stepped, from several goroutines; it is tried again
+// five seconds later.
 func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -48,7 +50,7 @@ func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error))
 		case <-ctx.Done():
 			return
 		case due := <-e.due:
-			if !next.IsZero() && !due.Before(next) {
+			if !next.IsZero() && !due.Before(next) && e.clock.Now().Before(next) {
 				continue
 			}
 		case <-timer.C:
@@ -62,39 +64,45 @@ func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error))
 	}
 }
 
-// fire steps all due tasks and returns when to look again.
+// retryAfter is when a task that could not be stepped is tried again.
+const retryAfter = 5 * time.Second
+
+// fire steps all due tasks and returns when to look again; the zero time when
+// nothing is due. Tasks that cannot be stepped hold up no others.
 func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time {
-	soon := func() time.Time { return e.clock.Now().Add(5 * time.Second) }
+	var mu sync.Mutex
+	bad := map[string]bool{}
+	now := e.clock.Now()
 	for ctx.Err() == nil {
-		ids, err := e.db.DueTasks(ctx, e.clock.Now(), dueBatch)
+		now = e.clock.Now()
+		ids, err := e.db.DueTasks(ctx, now, dueBatch+len(bad))
 		if err != nil {
 			failed("", err)
-			return soon()
+			return now.Add(retryAfter)
 		}
+		ids = slices.DeleteFunc(ids, func(id string) bool { return bad[id] })
 		if len(ids) == 0 {
 			break
 		}
 		// Side by side, so that they share commits.
-		var failures atomic.Int64
 		var group errgroup.Group
 		group.SetLimit(32)
 		for _, id := range ids {
 			group.Go(func() error {
 				if err := e.Due(ctx, id); err != nil {
-					failures.Add(1)
+					mu.Lock()
+					bad[id] = true
+					mu.Unlock()
 					failed(id, err)
 				}
 				return nil
 			})
 		}
 		_ = group.Wait()
-		if failures.Load() > 0 {
-			return soon()
-		}
 	}
-	next, err := e.db.NextDue(ctx)
-	if err != nil {
-		return soon()
+	next, err := e.db.NextDue(ctx, now) // what came due since then is in the past, and fires at once
+	if retry := now.Add(retryAfter); err != nil || len(bad) > 0 && (next.IsZero() || retry.Before(next)) {
+		return retry
 	}
 	return next
 }

@@ -72,9 +72,11 @@ func (db *DB) TriggersDue(ctx context.Context, now time.Time) ([]string, error) 
 	return ids, err
 }
 
+const deleteDelivery = "DELETE FROM deliveries WHERE trigger_id = ? AND task_id = ? AND seq = ?"
+
 // DeleteDelivery forgets a delivery that has arrived.
 func (tx *Tx) DeleteDelivery(ctx context.Context, triggerID, taskID string, seq int) error {
-	_, err := tx.exec(ctx, "DELETE FROM deliveries WHERE trigger_id = ? AND task_id = ? AND seq = ?", triggerID, taskID, seq)
+	_, err := tx.exec(ctx, deleteDelivery, triggerID, taskID, seq)
 	return err
 }
 
@@ -102,12 +104,14 @@ type DeadLetter struct {
 
 const deadLetterColumns = "id, tenant, trigger_id, task_id, seq, event, attempts, status, error, created_ms, died_ms"
 
-// Bury moves a delivery to the dead letters.
+// Bury moves a delivery to the dead letters. Nothing happens when it no longer
+// waits: it has arrived, or is a newer trigger's now.
 func (tx *Tx) Bury(ctx context.Context, l DeadLetter) error {
-	if err := tx.DeleteDelivery(ctx, l.TriggerID, l.TaskID, l.Seq); err != nil {
+	n, err := tx.exec(ctx, deleteDelivery, l.TriggerID, l.TaskID, l.Seq)
+	if err != nil || n == 0 {
 		return err
 	}
-	_, err := tx.exec(ctx, "INSERT INTO dead_letters ("+deadLetterColumns+") VALUES ("+rows(11, "?")+")",
+	_, err = tx.exec(ctx, "INSERT INTO dead_letters ("+deadLetterColumns+") VALUES ("+rows(11, "?")+")",
 		l.ID, l.Tenant, l.TriggerID, l.TaskID, l.Seq, string(l.Event), l.Attempts, l.Status, l.Error, l.CreatedMs, l.DiedMs)
 	return err
 }

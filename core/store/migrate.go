@@ -44,7 +44,7 @@ func (db *DB) provider() (*goose.Provider, error) {
 	var options []goose.ProviderOption
 	if !db.sqlite {
 		dialect, dir = goose.DialectPostgres, "migrations/postgres"
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // looks each second, for five minutes
 		if err != nil {
 			return nil, fmt.Errorf("migrate the database: %w", err)
 		}

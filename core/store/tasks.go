@@ -160,10 +160,11 @@ func (db *DB) DueTasks(ctx context.Context, now time.Time, limit int) ([]string,
 	return ids, err
 }
 
-// NextDue returns when the next task is due; the zero time when none is.
-func (db *DB) NextDue(ctx context.Context) (time.Time, error) {
+// NextDue returns when the next task is due after the given time; the zero time
+// when none is.
+func (db *DB) NextDue(ctx context.Context, after time.Time) (time.Time, error) {
 	var due *int64
-	err := db.get(ctx, &due, "SELECT min(due_ms) FROM tasks WHERE due_ms IS NOT NULL")
+	err := db.get(ctx, &due, "SELECT min(due_ms) FROM tasks WHERE due_ms > ?", ms(after))
 	if err != nil || due == nil {
 		return time.Time{}, err
 	}
@@ -187,7 +188,7 @@ func (db *DB) Workflow(ctx context.Context, hash string) (name string, text []by
 }
 
 // PruneTasks deletes up to limit tasks that ended before the given time, with
-// their events and dead letters, and returns how many.
+// their events, deliveries and dead letters, and returns how many.
 func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int64, error) {
 	var ids []string
 	err := tx.list(ctx, &ids, "SELECT id FROM tasks WHERE ended_ms < ? ORDER BY ended_ms LIMIT ?", ms(before), limit)
@@ -200,7 +201,7 @@ func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int6
 	}
 	in := "(" + rows(len(ids), "?") + ")"
 	for _, q := range []string{
-		"DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
+		"DELETE FROM deliveries WHERE task_id IN ", "DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
 	} {
 		if _, err := tx.exec(ctx, q+in, args...); err != nil {
 			return 0, err

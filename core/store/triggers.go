@@ -104,7 +104,7 @@ func (tx *Tx) InsertTrigger(ctx context.Context, t Trigger) error {
 
 func (tx *Tx) replaceFlow(ctx context.Context, t Trigger) error {
 	var old []string
-	err := tx.list(ctx, &old, tx.lock("SELECT id FROM triggers WHERE tenant = ? AND flow = ? AND ended_ms IS NULL"), t.Tenant, t.Flow)
+	err := tx.list(ctx, &old, tx.lock("SELECT id FROM triggers WHERE tenant = ? AND flow = ? AND flow <> '' AND ended_ms IS NULL"), t.Tenant, t.Flow)
 	if err != nil {
 		return err
 	}

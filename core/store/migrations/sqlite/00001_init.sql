@@ -58,7 +58,8 @@ CREATE TABLE triggers (
     lease_owner  TEXT    NOT NULL DEFAULT '',
     lease_ms     INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX triggers_flow ON triggers (tenant, flow) WHERE ended_ms IS NULL;
+-- A flow has one trigger: of two that are made at once, the later ends the earlier.
+CREATE UNIQUE INDEX triggers_flow ON triggers (tenant, flow) WHERE ended_ms IS NULL AND flow <> '';
 
 CREATE TABLE trigger_services (
     tenant     TEXT NOT NULL,
