@@ -1,0 +1,221 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	koanfyaml "github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+)
+
+// settings are the flags. Each has the same name in the environment
+// (--data-dir is TANDEM_DATA_DIR) and in the config file (data-dir). Flags win
+// over the environment, the environment over the file.
+type settings struct {
+	Config           *string `help:"Config file in YAML, with the names of these flags as keys." placeholder:"FILE"`
+	Listen           *string `help:"Address for callers (${default})." default_:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	AdminListen      *string `help:"Address for /livez, /readyz, /metrics and the admin API (127.0.0.1:8081)." placeholder:"HOST:PORT"`
+	DatabaseURL      *string `help:"sqlite:FILE or postgres://... (sqlite:<data dir>/tandem.db)." placeholder:"URL"`
+	DataDir          *string `help:"Folder of the database and the master key (data)." placeholder:"DIR"`
+	MappingsDir      *string `help:"Folder of mapping files (the samples built in)." placeholder:"DIR"`
+	PublicURL        *string `help:"Address under which callers reach the hub (as they called it)." placeholder:"URL"`
+	MasterKeyFile    *string `help:"File of the master key, mode 0600 (<data dir>/master.key on SQLite)." placeholder:"FILE"`
+	LogLevel         *string `help:"debug, info, warn or error (info)." placeholder:"LEVEL"`
+	TLSCertFile      *string `help:"Certificate, to serve https." placeholder:"FILE"`
+	TLSKeyFile       *string `help:"Its key." placeholder:"FILE"`
+	TrustedProxies   *string `help:"Networks of proxies whose X-Forwarded headers count, comma-separated." placeholder:"CIDR,..."`
+	AllowHosts       *string `help:"host:port pairs that callbacks and calls may reach beside public https, comma-separated." placeholder:"HOST:PORT,..."`
+	CallbackHosts    *string `help:"Hosts of Power Automate callbacks (*.logic.azure.com,*.environment.api.powerplatform.com)." placeholder:"HOST,..."`
+	EntraIssuer      *string `help:"Issuer of Entra ID tokens; may hold {tenantid}. Empty: keys only." placeholder:"URL"`
+	EntraAudience    *string `help:"Audiences that Entra ID tokens may have, comma-separated." placeholder:"ID,..."`
+	EntraJWKSURL     *string `help:"Keys of the issuer (from its discovery document)." placeholder:"URL"`
+	Retention        *string `help:"How long ended tasks are kept (720h)." placeholder:"DURATION"`
+	UnsafeDurability *string `help:"Start on a database that can lose acknowledged tasks in a power cut: true or false." placeholder:"BOOL"`
+}
+
+// config is what the hub runs with.
+type config struct {
+	Config           string        `koanf:"config"`
+	Listen           string        `koanf:"listen"`
+	AdminListen      string        `koanf:"admin-listen"`
+	DatabaseURL      string        `koanf:"database-url"`
+	DataDir          string        `koanf:"data-dir"`
+	MappingsDir      string        `koanf:"mappings-dir"`
+	PublicURL        string        `koanf:"public-url"`
+	MasterKeyFile    string        `koanf:"master-key-file"`
+	LogLevel         string        `koanf:"log-level"`
+	TLSCertFile      string        `koanf:"tls-cert-file"`
+	TLSKeyFile       string        `koanf:"tls-key-file"`
+	TrustedProxies   []string      `koanf:"trusted-proxies"`
+	AllowHosts       []string      `koanf:"allow-hosts"`
+	CallbackHosts    []string      `koanf:"callback-hosts"`
+	EntraIssuer      string        `koanf:"entra-issuer"`
+	EntraAudience    []string      `koanf:"entra-audience"`
+	EntraJWKSURL     string        `koanf:"entra-jwks-url"`
+	Retention        time.Duration `koanf:"retention"`
+	UnsafeDurability bool          `koanf:"unsafe-durability"`
+
+	masterKey string // TANDEM_MASTER_KEY: a secret, so environment only
+	proxies   []netip.Prefix
+}
+
+func defaults() map[string]any {
+	return map[string]any{
+		"listen":         "127.0.0.1:8080",
+		"admin-listen":   "127.0.0.1:8081",
+		"data-dir":       "data",
+		"log-level":      "info",
+		"callback-hosts": "*.logic.azure.com,*.environment.api.powerplatform.com",
+		"retention":      "720h",
+	}
+}
+
+// minRetention is above the 24 hours for which events are delivered.
+const minRetention = 48 * time.Hour
+
+// load merges flags, environment, file and defaults, and checks the whole. The
+// error lists everything that is wrong.
+func (p *program) load() (*config, error) {
+	names := settingNames()
+	env, flags := map[string]any{}, map[string]any{}
+	given := reflect.ValueOf(p.given).Elem()
+	for i, name := range names {
+		if v := p.getenv(envName(name)); v != "" {
+			env[name] = v
+		}
+		if f := given.Field(i); !f.IsNil() {
+			flags[name] = f.Elem().String()
+		}
+	}
+	k := koanf.New("\x00") // no nesting: a dot in a key is a dot
+	_ = k.Load(confmap.Provider(defaults(), ""), nil)
+	path, _ := env["config"].(string)
+	if f, ok := flags["config"].(string); ok {
+		path = f
+	}
+	if path != "" {
+		if err := loadFile(k, path, names); err != nil {
+			return nil, err
+		}
+	}
+	_ = k.Load(confmap.Provider(env, ""), nil)
+	_ = k.Load(confmap.Provider(flags, ""), nil)
+	var c config
+	if err := k.Unmarshal("", &c); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	c.masterKey = p.getenv("TANDEM_MASTER_KEY")
+	if c.DatabaseURL == "" {
+		c.DatabaseURL = "sqlite:" + filepath.Join(c.DataDir, "tandem.db")
+	}
+	return &c, c.validate()
+}
+
+// loadFile reads the config file; a key that is no setting is refused.
+func loadFile(k *koanf.Koanf, path string, names []string) error {
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return fmt.Errorf("config file: %w", err)
+	}
+	if err := k.Load(rawbytes.Provider(text), koanfyaml.Parser()); err != nil {
+		return fmt.Errorf("config file %s: %w", path, err)
+	}
+	var unknown []string
+	for _, key := range k.Keys() {
+		if !slices.Contains(names, key) {
+			unknown = append(unknown, fmt.Sprintf("%q", key))
+		}
+	}
+	if len(unknown) > 0 {
+		return fmt.Errorf("config file %s: unknown keys %s; the keys are the names of the flags (tandem serve --help)", path, strings.Join(unknown, ", "))
+	}
+	return nil
+}
+
+// settingNames are the names of all settings, in the order of settings.
+func settingNames() []string {
+	t := reflect.TypeFor[config]()
+	names := make([]string, 0, t.NumField())
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get("koanf"); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func envName(setting string) string {
+	return "TANDEM_" + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
+}
+
+// validate returns one error with all complaints.
+func (c *config) validate() error {
+	postgres := strings.HasPrefix(c.DatabaseURL, "postgres://") || strings.HasPrefix(c.DatabaseURL, "postgresql://")
+	var proxyErr error
+	for _, text := range c.TrustedProxies {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			proxyErr = err
+			break
+		}
+		c.proxies = append(c.proxies, prefix)
+	}
+	table := []struct {
+		bad     bool
+		message string
+	}{
+		{badAddress(c.Listen), "listen: want host:port"},
+		{badAddress(c.AdminListen), "admin-listen: want host:port"},
+		{c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0"), "listen and admin-listen: want two addresses"},
+		{!postgres && !strings.HasPrefix(c.DatabaseURL, "sqlite:"), "database-url: want sqlite:<file> or postgres://..."},
+		{c.DataDir == "", "data-dir: must not be empty"},
+		{!slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "log-level: want debug, info, warn or error"},
+		{(c.TLSCertFile == "") != (c.TLSKeyFile == ""), "tls-cert-file and tls-key-file: want both or neither"},
+		{c.PublicURL != "" && badURL(c.PublicURL), "public-url: want http(s)://host[:port]"},
+		{proxyErr != nil, fmt.Sprintf("trusted-proxies: %v", proxyErr)},
+		{c.masterKey != "" && c.MasterKeyFile != "", "master-key-file and TANDEM_MASTER_KEY: want one of them"},
+		{postgres && c.masterKey == "" && c.MasterKeyFile == "", "master-key-file: mandatory on PostgreSQL, where replicas share one key"},
+		{c.EntraIssuer != "" && len(c.EntraAudience) == 0, "entra-audience: mandatory with entra-issuer"},
+		{c.EntraIssuer == "" && (len(c.EntraAudience) > 0 || c.EntraJWKSURL != ""), "entra-issuer: mandatory with entra-audience and entra-jwks-url"},
+		{c.Retention < minRetention, fmt.Sprintf("retention: want at least %s", minRetention)},
+	}
+	var errs []error
+	for _, row := range table {
+		if row.bad {
+			errs = append(errs, errors.New("configuration: "+row.message))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return prefix, fmt.Errorf("%q is neither an address nor a network", text)
+	}
+	return prefix, nil
+}
+
+func badAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	return err != nil || port == ""
+}
+
+func badURL(text string) bool {
+	u, err := url.Parse(text)
+	return err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != ""
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tandem/cmd/internal/sandbox"
+	"tandem/core"
+	"tandem/core/observe"
+	"tandem/core/server"
+	"tandem/core/store"
+)
+
+const (
+	demoTenant   = "contoso"
+	demoUser     = "admin@contoso.example"
+	demoService  = "support@contoso.example"
+	demoCustomer = "C-1002"
+)
+
+type demoCommand struct {
+	Once bool `help:"End after the story instead of staying up."`
+}
+
+// Run starts a hub in a temporary folder, lets a sandbox flow and the hub play
+// one task's story, and stays up until it is told to stop.
+func (d demoCommand) Run(ctx context.Context, p *program) error {
+	dir, err := os.MkdirTemp("", "tandem-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	getenv := p.getenv
+	p.getenv = func(name string) string {
+		if name == "TANDEM_DATA_DIR" {
+			return dir
+		}
+		return getenv(name)
+	}
+	p.given.DataDir, p.given.DatabaseURL = nil, nil
+	c, err := p.load()
+	if err != nil {
+		return err
+	}
+	c.DatabaseURL = "sqlite:" + dir + "/tandem.db"
+	flow, err := sandbox.NewFlow(1, "", "", nil)
+	if err != nil {
+		return err
+	}
+	defer flow.Close()
+	c.AllowHosts = append(c.AllowHosts, flow.Addr())
+	log, _, err := observe.NewLogger(p.stderr, "warn")
+	if err != nil {
+		return err
+	}
+	s := &story{out: p.stdout, began: time.Now(), flow: flow}
+	h, err := newHub(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ready := make(chan struct{})
+	group.Go(func() error { return h.serve(ctx, func() { close(ready) }) })
+	group.Go(func() error {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil
+		}
+		flow.Hub = "http://" + h.callers.Addr().String()
+		if flow.Key, err = demoKey(ctx, h.db); err != nil {
+			return err
+		}
+		if err := s.play(ctx); err != nil {
+			return fmt.Errorf("the story broke off: %w", err)
+		}
+		if d.Once {
+			stop()
+			return nil
+		}
+		s.invite(h.admins.Addr().String())
+		return nil
+	})
+	return group.Wait()
+}
+
+func demoKey(ctx context.Context, db *store.DB) (string, error) {
+	key, hash := server.NewKey()
+	now := core.SystemClock{}.Now()
+	row := store.APIKey{Hash: hash[:], ID: core.NewID(now), Tenant: demoTenant, Adapter: "powerautomate", UPN: demoUser, CreatedMs: now.UnixMilli()}
+	return key, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertAPIKey(ctx, row) })
+}
+
+// story tells what happens, with the time since the start.
+type story struct {
+	out   io.Writer
+	began time.Time
+	flow  *sandbox.Flow
+}
+
+func (s *story) tell(who, format string, args ...any) {
+	fmt.Fprintf(s.out, "%7.1f ms  %-5s %s\n", float64(time.Since(s.began).Microseconds())/1000, who, fmt.Sprintf(format, args...))
+}
+
+// play is the seed of all integrations: a task is added, a flow is told, looks
+// the customer up and writes what it found back into the task.
+func (s *story) play(ctx context.Context) error {
+	fmt.Fprintln(s.out, "One external task, from a flow through the hub and back:")
+	fmt.Fprintln(s.out)
+	s.tell("hub", "ready at %s, on SQLite in a temporary folder", s.flow.Hub)
+	events := make(chan sandbox.Event, 16)
+	updated := make(chan error, 1)
+	s.flow.On = func(ctx context.Context, ev sandbox.Event) {
+		s.tell("flow", "triggered by %q for task %s", ev.Event, ev.TaskID)
+		if ev.Event == string(core.Created) {
+			updated <- s.update(ctx, ev)
+		}
+		events <- ev
+	}
+	if _, err := s.flow.Subscribe(ctx, demoService); err != nil {
+		return err
+	}
+	s.tell("flow", "subscribed to %q of %s", "When a task changes state", demoService)
+	id, err := s.flow.AddExternalTask(ctx, demoService, demoCustomer)
+	if err != nil {
+		return err
+	}
+	s.tell("flow", "added an external task for customer %s: id %s, on disk", demoCustomer, id)
+	if err := await(ctx, updated); err != nil {
+		return err
+	}
+	if err := s.until(ctx, events, core.Queued); err != nil {
+		return err
+	}
+	if err := s.flow.RemoveExternalTask(ctx, id); err != nil {
+		return err
+	}
+	s.tell("flow", "removed the task: the work is done")
+	if err := s.until(ctx, events, core.Terminated); err != nil {
+		return err
+	}
+	s.tell("hub", "the task has ended; every event arrived in order")
+	return nil
+}
+
+// update does what the flow does on Created.
+func (s *story) update(ctx context.Context, ev sandbox.Event) error {
+	customer := sandbox.Lookup(ev.CustomerIdentifier)
+	if customer == nil {
+		return fmt.Errorf("customer %s is not in the address book", ev.CustomerIdentifier)
+	}
+	s.tell("flow", "found %s %s of %s in its address book", customer["firstName"], customer["lastName"], customer["company"])
+	if err := s.flow.UpdateTask(ctx, ev.TaskID, customer); err != nil {
+		return err
+	}
+	s.tell("flow", "updated the task with the customer's data")
+	return nil
+}
+
+// storyTime bounds the wait for one thing of the story.
+const storyTime = 15 * time.Second
+
+func await(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(storyTime):
+		return fmt.Errorf("the flow was not triggered within %s", storyTime)
+	}
+}
+
+// until waits for an event.
+func (s *story) until(ctx context.Context, events <-chan sandbox.Event, name core.EventName) error {
+	for {
+		select {
+		case ev := <-events:
+			if ev.Event == string(name) {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(storyTime):
+			return fmt.Errorf("the event %q did not arrive within %s", name, storyTime)
+		}
+	}
+}
+
+// invite says how to go on by hand.
+func (s *story) invite(admin string) {
+	fmt.Fprintf(s.out, `
+The hub stays up; the flow prints what it is triggered by. Try it in another terminal:
+
+  curl -s %[1]s/v1/ExternalTasks -H 'X-Api-Key: %[2]s' \
+    -H 'Content-Type: application/json' \
+    -d '{"serviceUpn":"%[3]s","customerIdentifier":"C-1003"}'
+
+  curl -s http://%[4]s/readyz
+
+Ctrl-C ends it and removes the folder.
+`, s.flow.Hub, s.flow.Key, demoService, strings.TrimPrefix(admin, "http://"))
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"tandem/core/directory"
+	"tandem/core/engine"
+	"tandem/core/flow"
+	"tandem/core/mapping"
+	"tandem/mappings"
+)
+
+// reload is how often the mappings folder is looked at.
+const reload = 500 * time.Millisecond
+
+// mapped holds the last good set of mapping files.
+type mapped struct {
+	directory directory.Live
+	flows     atomic.Pointer[map[string]*flow.Workflow]
+	set       *mapping.Set
+}
+
+func mappingFiles(c *config) func() fs.FS {
+	if c.MappingsDir == "" {
+		return func() fs.FS { return mappings.FS }
+	}
+	return func() fs.FS { return os.DirFS(c.MappingsDir) }
+}
+
+// workflow returns a workflow of the current set, nil when there is none.
+func (m *mapped) workflow(name string) *flow.Workflow { return (*m.flows.Load())[name] }
+
+// apply checks a set and, when nothing is wrong with it, puts it in place.
+func (m *mapped) apply(ctx context.Context, set *mapping.Set, e *engine.Engine) ([]mapping.Finding, error) {
+	dir, findings := directory.Load(set)
+	flows, found := flow.Load(set)
+	findings = append(findings, found...)
+	if len(findings) == 0 {
+		names := make([]string, 0, len(flows))
+		for name := range flows {
+			names = append(names, name)
+		}
+		findings = dir.CheckWorkflows(names)
+	}
+	if len(findings) > 0 {
+		return findings, nil
+	}
+	if err := e.Keep(ctx, flows); err != nil {
+		return nil, err
+	}
+	m.flows.Store(&flows)
+	m.directory.Set(dir)
+	m.set = set
+	return nil, nil
+}
+
+// loadMappings reads the mapping files at the start, when a broken one is a
+// reason not to.
+func loadMappings(ctx context.Context, files fs.FS, e *engine.Engine) (*mapped, error) {
+	m := &mapped{}
+	set, findings := mapping.Read(files)
+	if len(findings) == 0 {
+		found, err := m.apply(ctx, set, e)
+		if err != nil {
+			return nil, err
+		}
+		findings = found
+	}
+	if len(findings) > 0 {
+		errs := []error{fmt.Errorf("%d findings in the mapping files:", len(findings))}
+		for _, f := range findings {
+			errs = append(errs, errors.New("  "+f.String()))
+		}
+		return nil, errors.Join(errs...)
+	}
+	return m, nil
+}
+
+// watchMappings takes over changed files until ctx ends; a broken set is
+// reported and the last good one goes on serving. changed is called after each
+// change that was taken over, refused after each that was not.
+func (m *mapped) watch(ctx context.Context, files func() fs.FS, e *engine.Engine, log *slog.Logger, changed func(), refused func(int)) {
+	mapping.Watch(ctx, files, m.set, reload, nil, func(set *mapping.Set, findings []mapping.Finding) {
+		var err error
+		if len(findings) == 0 {
+			findings, err = m.apply(ctx, set, e)
+		}
+		switch {
+		case err != nil:
+			log.Error("mapping files not taken over", "error", err)
+		case len(findings) > 0:
+			for _, f := range findings {
+				log.Error("mapping file refused, the last good set goes on", "finding", f.String())
+			}
+			refused(len(findings))
+		default:
+			log.Info("mapping files taken over", "hash", set.Hash)
+			changed()
+			refused(0)
+		}
+	})
+}

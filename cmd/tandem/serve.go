@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"tandem/adapters/admin"
+	"tandem/adapters/powerautomate"
+	"tandem/authstore"
+	"tandem/core"
+	"tandem/core/delivery"
+	"tandem/core/engine"
+	"tandem/core/jobs"
+	"tandem/core/observe"
+	"tandem/core/outbound"
+	"tandem/core/server"
+	"tandem/core/store"
+)
+
+type serveCommand struct{}
+
+// Run serves until it is told to stop.
+func (serveCommand) Run(ctx context.Context, p *program) error {
+	c, err := p.load()
+	if err != nil {
+		return err
+	}
+	log, _, err := observe.NewLogger(p.stderr, c.LogLevel)
+	if err != nil {
+		return err
+	}
+	h, err := newHub(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	return h.serve(ctx, func() {
+		log.Info("ready", "listen", h.callers.Addr().String(), "admin", h.admins.Addr().String(), "version", version)
+	})
+}
+
+// hub is all rooms, wired together.
+type hub struct {
+	config    *config
+	log       *slog.Logger
+	clock     core.Clock
+	metrics   *observe.Metrics
+	health    *observe.Health
+	unlock    func()
+	db        *store.DB
+	sealer    *authstore.Sealer
+	outbound  *outbound.Client
+	engine    *engine.Engine
+	deliverer *delivery.Deliverer
+	jobs      *jobs.Engine
+	mapped    *mapped
+	public    *server.Server
+	private   *server.Server
+	callers   net.Listener
+	admins    net.Listener
+}
+
+// newHub opens everything that a hub needs and is ready to serve; nothing runs
+// yet. What it opened is closed by serve, or here when it fails.
+func newHub(ctx context.Context, c *config, log *slog.Logger) (_ *hub, err error) {
+	h := &hub{config: c, log: log, clock: core.SystemClock{}, metrics: observe.NewMetrics(), health: &observe.Health{}}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	if err := h.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.rooms(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.doors(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// open opens the database and the master key.
+func (h *hub) open(ctx context.Context) (err error) {
+	// The lock file stands beside the database: its folder must be there first.
+	if h.db, err = openDatabase(ctx, h.config, h.metrics.GroupCommit); err != nil {
+		return err
+	}
+	if h.unlock, err = lockDatabase(h.config); err != nil {
+		return err
+	}
+	h.sealer, err = openSealer(ctx, h.config, h.db)
+	return err
+}
+
+// rooms builds the rooms behind the adapters.
+func (h *hub) rooms(ctx context.Context) (err error) {
+	c := h.config
+	if h.outbound, err = outbound.New(outbound.Options{AllowHosts: c.AllowHosts}); err != nil {
+		return err
+	}
+	hosts, err := outbound.NewHosts(c.CallbackHosts, c.AllowHosts)
+	if err != nil {
+		return err
+	}
+	h.deliverer = delivery.New(delivery.Options{
+		DB: h.db, Clock: h.clock, Sender: h.outbound, Hosts: hosts, Sealer: h.sealer,
+		Sign: newSigners(h.db, h.sealer).sign, Render: powerautomate.Render, May: h.mayReceive,
+		Chance: rand.Float64, Observe: h.attempted, Failed: h.failed,
+	})
+	h.engine = engine.New(engine.Options{DB: h.db, Clock: h.clock, Deliver: h.deliverer.Wake, Observe: h.happened})
+	if h.mapped, err = loadMappings(ctx, mappingFiles(c)(), h.engine); err != nil {
+		return err
+	}
+	h.jobs, err = jobs.New(ctx, h.db, h.duties(), h.log)
+	return err
+}
+
+// attempted counts an attempt to deliver.
+func (h *hub) attempted(outcome string, lag time.Duration) {
+	h.metrics.Delivery(outcome)
+	if outcome == "delivered" {
+		h.metrics.DeliveryLag(lag)
+	}
+}
+
+// happened counts an event.
+func (h *hub) happened(ev core.Event) {
+	h.metrics.TaskEvent(string(ev.Name))
+	switch ev.Name {
+	case core.Created:
+		h.metrics.TaskCreated(string(ev.Task.Modality))
+	case core.Terminated:
+		h.metrics.TaskTerminated(string(ev.Task.Modality))
+	}
+}
+
+func (h *hub) failed(msg string, err error) { h.log.Error(msg, "error", err) }
+
+// mayReceive tells whether the owner of a trigger still may see what it asks for.
+func (h *hub) mayReceive(t store.Trigger) error {
+	tenant, ok := h.mapped.directory.Get().Tenant(t.Tenant)
+	if !ok {
+		return core.Errorf(core.Forbidden, "tenant %s is no longer in the directory", t.Tenant)
+	}
+	owner, ok := tenant.User(t.Owner)
+	if !ok {
+		return core.Errorf(core.Forbidden, "%s, who subscribed, is no longer in the directory", t.Owner)
+	}
+	for _, upn := range t.Services {
+		service, ok := tenant.Service(upn)
+		if !ok {
+			continue // nothing comes from it any more
+		}
+		if err := tenant.MayRunTasks(owner, service); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duties are what one of the replicas must do now and then.
+func (h *hub) duties() []jobs.Duty {
+	return []jobs.Duty{
+		{Name: "wake deliveries", Every: time.Second, Do: func(ctx context.Context) error { h.deliverer.Kick(ctx); return nil }},
+		{Name: "wake workflows", Every: time.Second, Do: func(context.Context) error { h.engine.Wake(); return nil }},
+		{Name: "check trigger owners", Every: 30 * time.Second, Do: h.deliverer.Sweep},
+		{Name: "prune", Every: 10 * time.Minute, Do: h.prune},
+	}
+}
+
+// prune deletes what has been kept long enough, in small steps.
+func (h *hub) prune(ctx context.Context) error {
+	now := h.clock.Now()
+	err := h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.PruneKeys(ctx, now.Add(-24*time.Hour), now.Add(-h.config.Retention))
+	})
+	for more := err == nil; more && err == nil && ctx.Err() == nil; {
+		err = h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			n, err := tx.PruneTasks(ctx, now.Add(-h.config.Retention), 100)
+			more = n == 100
+			return err
+		})
+	}
+	return err
+}
+
+// doors builds the adapters and the listeners.
+func (h *hub) doors() (err error) {
+	c := h.config
+	options := server.Options{
+		Logger: h.log, Clock: h.clock, PublicURL: c.PublicURL, TrustedProxies: h.config.proxies,
+		TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile, Observe: h.metrics.HTTPRequest,
+	}
+	if h.public, err = server.New(options); err != nil {
+		return err
+	}
+	options.TLSCertFile, options.TLSKeyFile = "", ""
+	if h.private, err = server.New(options); err != nil {
+		return err
+	}
+	tokens, err := h.tokens()
+	if err != nil {
+		return err
+	}
+	callers := server.NewCallers(h.db, tokens, h.clock)
+	powerautomate.New(powerautomate.Options{
+		Engine: h.engine, Triggers: h.deliverer, Directory: h.mapped.directory.Get, Workflow: h.mapped.workflow,
+		Callers: callers, BaseURL: h.public.BaseURL,
+	}).Mount(h.public.Echo())
+	admin.New(admin.Options{
+		Callers: callers, Directory: h.mapped.directory.Get, Triggers: h.deliverer, Reader: h.db, Tasks: h.engine,
+	}).Mount(h.private.Echo())
+	h.health.Add("database", h.db.Ping)
+	h.metrics.BuildInfo(version, "")
+	pages := echo.WrapHandler(observe.Handler(h.health, h.metrics))
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		h.private.Echo().Match([]string{http.MethodGet, http.MethodHead}, path, pages)
+	}
+	if h.callers, err = net.Listen("tcp", c.Listen); err != nil {
+		return fmt.Errorf("listen for callers: %w", err)
+	}
+	if h.admins, err = net.Listen("tcp", c.AdminListen); err != nil {
+		return fmt.Errorf("listen for admins: %w", err)
+	}
+	return nil
+}
+
+// tokens returns the verifier of Entra ID tokens, nil when none is configured.
+func (h *hub) tokens() (server.TokenVerifier, error) {
+	c := h.config
+	if c.EntraIssuer == "" {
+		return nil, nil //nolint:nilnil // nil is "keys only"
+	}
+	return server.NewEntra(server.EntraOptions{
+		Issuer: c.EntraIssuer, Audience: c.EntraAudience, JWKSURL: c.EntraJWKSURL,
+		HTTPClient: h.outbound.HTTPClient(), Clock: h.clock,
+		Resolve: func(tid, upn string) (core.Caller, error) {
+			tenant, ok := h.mapped.directory.Get().TenantByEntraID(tid)
+			if !ok {
+				return core.Caller{}, core.Errorf(core.Forbidden, "no tenant of the directory has the Entra ID %s", tid)
+			}
+			user, ok := tenant.User(upn)
+			if !ok {
+				return core.Caller{}, core.Errorf(core.Forbidden, "%s is not in the directory", upn)
+			}
+			return core.Caller{Tenant: tenant.Name, UPN: user.UPN, Adapter: "powerautomate"}, nil
+		},
+	})
+}
+
+// serve runs the hub until ctx ends or a part of it fails, and closes it. ready
+// is called when it answers.
+func (h *hub) serve(ctx context.Context, ready func()) error {
+	defer h.close()
+	group, ctx := errgroup.WithContext(ctx)
+	// First no new calls, then the rooms behind: calls in flight still need them.
+	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRooms()
+	group.Go(func() error {
+		defer stopRooms()
+		return h.public.Serve(ctx, h.callers)
+	})
+	group.Go(func() error { return h.private.Serve(rooms, h.admins) })
+	group.Go(func() error { h.deliverer.Run(rooms); return nil })
+	group.Go(func() error {
+		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow not stepped, tried again", "task", id, "error", err) })
+		return nil
+	})
+	group.Go(func() error {
+		h.mapped.watch(rooms, mappingFiles(h.config), h.engine, h.log,
+			func() { h.sweep(rooms) }, func(int) {})
+		return nil
+	})
+	group.Go(func() error {
+		if err := h.jobs.Start(rooms); err != nil {
+			return fmt.Errorf("job engine: %w", err)
+		}
+		<-rooms.Done()
+		last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return h.jobs.Stop(last)
+	})
+	ready()
+	<-ctx.Done()
+	h.health.SetDraining()
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	h.log.Info("stopped")
+	return err
+}
+
+func (h *hub) sweep(ctx context.Context) {
+	if err := h.deliverer.Sweep(ctx); err != nil && ctx.Err() == nil {
+		h.failed("check the owners of triggers", err)
+	}
+}
+
+// close closes what newHub opened.
+func (h *hub) close() {
+	for _, l := range []net.Listener{h.callers, h.admins} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if h.outbound != nil {
+		h.outbound.Close()
+	}
+	if h.db != nil {
+		_ = h.db.Close()
+	}
+	if h.unlock != nil {
+		h.unlock()
+	}
+}
