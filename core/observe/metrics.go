@@ -1,0 +1,133 @@
+package observe
+
+import (
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are the hub's figures, in a registry of their own. No label names a
+// person, a tenant or anything a caller chooses. Methods may be called from
+// several goroutines at once.
+type Metrics struct {
+	registry   *prometheus.Registry
+	requests   *prometheus.HistogramVec
+	created    *prometheus.CounterVec
+	terminated *prometheus.CounterVec
+	events     *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
+	lag        prometheus.Histogram
+	groupSize  prometheus.Histogram
+	groupTime  prometheus.Histogram
+	build      *prometheus.GaugeVec
+}
+
+// NewMetrics returns the metrics, with those of the process and of Go.
+func NewMetrics() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets})
+	}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tandem_http_request_duration_seconds", Help: "Answered requests by route, method and class of status.",
+			Buckets: []float64{.001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 30, 120},
+		}, []string{"route", "method", "status"}),
+		created:    counter("tandem_tasks_created_total", "Tasks created, by modality.", "modality"),
+		terminated: counter("tandem_tasks_terminated_total", "Tasks that ended, by modality.", "modality"),
+		events:     counter("tandem_task_events_total", "Events of tasks, by name.", "event"),
+		deliveries: counter("tandem_deliveries_total", "Attempts at deliveries to triggers, by outcome.", "outcome"),
+		lag: histogram("tandem_delivery_lag_seconds", "Time from an event to the call of its trigger.",
+			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 300, 3600, 86400}),
+		groupSize: histogram("tandem_commit_group_size", "Commands in one group commit.", prometheus.ExponentialBuckets(1, 2, 11)),
+		groupTime: histogram("tandem_commit_group_seconds", "Duration of one group commit.",
+			[]float64{.0005, .001, .002, .005, .01, .025, .05, .1, .5, 1, 5}),
+		build: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tandem_build_info", Help: "1, with the build's version."},
+			[]string{"version", "revision", "go"}),
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.requests, m.created, m.terminated, m.events, m.deliveries, m.lag, m.groupSize, m.groupTime, m.build,
+	)
+	for _, o := range deliveryOutcomes {
+		m.deliveries.WithLabelValues(o) // so that a rate over them starts at 0, not at nothing
+	}
+	return m
+}
+
+// deliveryOutcomes is the closed set of outcomes of an attempt at a delivery.
+var deliveryOutcomes = []string{"delivered", "retried", "dead", "ended"}
+
+// statusClasses are the label values of a status, by its first digit.
+var statusClasses = [...]string{"other", "1xx", "2xx", "3xx", "4xx", "5xx"}
+
+// HTTPRequest counts an answered request. Route is a template, never a path.
+func (m *Metrics) HTTPRequest(route, method string, status int, d time.Duration) {
+	class := statusClasses[0]
+	if i := status / 100; i > 0 && i < len(statusClasses) {
+		class = statusClasses[i]
+	}
+	m.requests.WithLabelValues(route, method, class).Observe(d.Seconds())
+}
+
+// TaskCreated counts a task.
+func (m *Metrics) TaskCreated(modality string) { m.created.WithLabelValues(modality).Inc() }
+
+// TaskTerminated counts a task's end.
+func (m *Metrics) TaskTerminated(modality string) { m.terminated.WithLabelValues(modality).Inc() }
+
+// TaskEvent counts an event.
+func (m *Metrics) TaskEvent(name string) { m.events.WithLabelValues(name).Inc() }
+
+// Delivery counts an attempt at a delivery: delivered, retried (failed, to be
+// tried again), dead (given up) or ended (the trigger is gone); any other word
+// counts as "other".
+func (m *Metrics) Delivery(outcome string) {
+	for _, o := range deliveryOutcomes {
+		if o == outcome {
+			m.deliveries.WithLabelValues(o).Inc()
+			return
+		}
+	}
+	m.deliveries.WithLabelValues("other").Inc()
+}
+
+// DeliveryLag notes the time from an event to the call of its trigger.
+func (m *Metrics) DeliveryLag(d time.Duration) { m.lag.Observe(d.Seconds()) }
+
+// GroupCommit notes one group commit.
+func (m *Metrics) GroupCommit(commands int, d time.Duration) {
+	m.groupSize.Observe(float64(commands))
+	m.groupTime.Observe(d.Seconds())
+}
+
+// QueueDepth adds a gauge that asks depth at each scrape. Queue is a fixed name
+// such as "deliveries" or "timers"; depth must answer at once and from any
+// goroutine. A second gauge of the same name is an error.
+func (m *Metrics) QueueDepth(queue string, depth func() float64) error {
+	return m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tandem_queue_depth", Help: "Rows that wait, by queue.", ConstLabels: prometheus.Labels{"queue": queue},
+	}, depth))
+}
+
+// BuildInfo notes what runs.
+func (m *Metrics) BuildInfo(version, revision string) {
+	m.build.Reset()
+	m.build.WithLabelValues(version, revision, runtime.Version()).Set(1)
+}
+
+// Handler serves the metrics in Prometheus' formats.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4, Timeout: scrapeTimeout, ErrorHandling: promhttp.ContinueOnError,
+	})
+}
+
+const scrapeTimeout = 10 * time.Second
