@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/jmoiron/sqlx"
@@ -22,10 +23,17 @@ const walPages = 8000
 
 func (db *DB) openSQLite(ctx context.Context, path string) error {
 	path = strings.TrimPrefix(path, "//")
-	if path == "" || strings.ContainsAny(path, "?#") {
-		return core.Errorf(core.NotConfigured, "database URL must be sqlite:<path of a file>, without ? and #")
+	if path == "" || path[0] == ':' || strings.ContainsAny(path, "?#%") {
+		return core.Errorf(core.NotConfigured, "database URL must be sqlite:<path of a file>, without ?, # and %%")
 	}
-	var err error
+	// Made here, because SQLite would let everybody read it; its log inherits the mode.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
 	if db.writes, err = sqlx.Open("sqlite3", "file:"+path+sqliteOptions); err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
