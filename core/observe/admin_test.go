@@ -60,8 +60,16 @@ func TestHandler(t *testing.T) {
 		method, target string
 		status         int
 	}{
-		{"GET", "/livez", 200}, {"HEAD", "/livez", 200}, {"GET", "/readyz", 200}, {"HEAD", "/readyz", 200}, {"HEAD", "/metrics", 200},
-		{"POST", "/livez", 405}, {"DELETE", "/metrics", 405}, {"GET", "/", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/livez/", 404},
+		{"GET", "/livez", 200},
+		{"HEAD", "/livez", 200},
+		{"GET", "/readyz", 200},
+		{"HEAD", "/readyz", 200},
+		{"HEAD", "/metrics", 200},
+		{"POST", "/livez", 405},
+		{"DELETE", "/metrics", 405},
+		{"GET", "/", 404},
+		{"GET", "/debug/pprof/", 404},
+		{"GET", "/livez/", 404},
 		{"GET", "/%6civez", 404},
 	} {
 		rec := get(h, m, tc.method, tc.target)

@@ -122,7 +122,9 @@ func TestNoSecretIsLogged(t *testing.T) {
 	log.Info("m", "func", struct{ F func() }{}, "nil", nil)
 	require.Greater(t, len(markers), 150)
 	for _, m := range markers {
-		require.False(t, strings.Contains(b.String(), m), m) // the whole log would be too long a message
+		if strings.Contains(b.String(), m) { // require would print the whole log
+			t.Error(m)
+		}
 	}
 	require.Contains(t, b.String(), "https://prod.logic.azure.com:443/workflows/1/triggers?[redacted]")
 	require.Contains(t, b.String(), "postgres://[redacted]@db:5432/tandem")

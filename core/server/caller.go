@@ -17,8 +17,6 @@ const (
 	keyBytes  = 32
 )
 
-var keyEncoding = base64.RawURLEncoding.Strict()
-
 // KeyFinder finds the caller of an API key by the key's hash, at a moment. The
 // error is NotFound for a key that does not exist or is revoked. It is called
 // from several goroutines at once.
@@ -52,7 +50,7 @@ func NewCallers(keys KeyFinder, tokens TokenVerifier, clock core.Clock) *Callers
 func NewKey() (key string, hash [32]byte) {
 	var b [keyBytes]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	key = keyPrefix + keyEncoding.EncodeToString(b[:])
+	key = keyPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 	return key, HashKey(key)
 }
 
@@ -121,10 +119,10 @@ func credentialOf(h http.Header) (string, error) {
 }
 
 func isKey(text string) bool {
-	if len(text) != len(keyPrefix)+keyEncoding.EncodedLen(keyBytes) || !strings.HasPrefix(text, keyPrefix) {
+	if len(text) != len(keyPrefix)+base64.RawURLEncoding.EncodedLen(keyBytes) || !strings.HasPrefix(text, keyPrefix) {
 		return false
 	}
 	var b [keyBytes]byte
-	n, err := keyEncoding.Decode(b[:], []byte(text[len(keyPrefix):]))
+	n, err := base64.RawURLEncoding.Decode(b[:], []byte(text[len(keyPrefix):]))
 	return err == nil && n == keyBytes
 }

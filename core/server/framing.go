@@ -147,7 +147,7 @@ func (f *framing) header(line []byte) bool {
 			return false
 		}
 		n, err := strconv.ParseUint(string(bytes.Trim(value, " \t")), 10, 62)
-		f.length = int64(n) //nolint:gosec // 62 bits
+		f.length = int64(n)
 		return err == nil
 	case len(name) == len("Transfer-Encoding") && bytes.EqualFold(name, []byte("Transfer-Encoding")):
 		if f.chunked || !bytes.EqualFold(bytes.Trim(value, " \t"), []byte("chunked")) {

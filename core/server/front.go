@@ -42,7 +42,7 @@ func (s *Server) front(next echo.HandlerFunc) echo.HandlerFunc {
 		abort := s.handle(c, next)
 		s.finish(c, s.clock.Now().Sub(began))
 		if abort {
-			panic(http.ErrAbortHandler) // the one panic that net/http takes for "cut the connection"
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http takes it for "cut the connection"
 		}
 		return nil
 	}

@@ -23,7 +23,7 @@ import (
 const (
 	keyFetchEvery = 30 * time.Second // at most one attempt in this time, whatever tokens come
 	keyFetchLimit = 5 * time.Second
-	keyMaxAge     = 24 * time.Hour // a key that the issuer withdrew dies after this at the latest
+	keyMaxAge     = 24 * time.Hour // then the issuer is asked again, so that a key it withdrew dies
 	maxKeyBytes   = 1 << 20
 	minRSABits    = 2048
 )
@@ -187,7 +187,7 @@ func (k *keySet) get(ctx context.Context, url string, v any) error {
 
 // VerifySignature implements oidc.KeySet over the keys at hand.
 func (k *keySet) VerifySignature(_ context.Context, rawToken string) ([]byte, error) {
-	jws, err := jose.ParseSigned(rawToken, tokenAlgorithms)
+	jws, err := jose.ParseSignedCompact(rawToken, tokenAlgorithms)
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}

@@ -67,13 +67,14 @@ func (p *plan) items() *plan {
 }
 
 var (
-	anything        = &plan{}
+	anything        = &plan{} //nolint:gochecknoglobals // never changed
 	unmarshaler     = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 	timeType        = reflect.TypeFor[time.Time]()
 	numberType      = reflect.TypeFor[json.Number]()
 
-	plans sync.Map // reflect.Type -> *plan: a memo, as encoding/json keeps one
+	// plans is a memo, as encoding/json keeps one: reflect.Type to *plan.
+	plans sync.Map //nolint:gochecknoglobals // as above
 )
 
 func planOf(t reflect.Type) *plan {
@@ -81,7 +82,7 @@ func planOf(t reflect.Type) *plan {
 		return anything
 	}
 	if p, ok := plans.Load(t); ok {
-		return p.(*plan) //nolint:errcheck,forcetypeassert // only plans are stored
+		return p.(*plan) //nolint:forcetypeassert // only plans are stored
 	}
 	p := build(t, map[reflect.Type]*plan{})
 	plans.Store(t, p)

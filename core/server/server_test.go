@@ -115,8 +115,13 @@ func failureOf(t *testing.T, rec *httptest.ResponseRecorder) failure {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{
-		{PublicURL: "ftp://a"}, {PublicURL: "https://u:p@a"}, {PublicURL: "https://a?b"}, {PublicURL: "a"},
-		{TLSCertFile: "x"}, {TLSKeyFile: "x"}, {TLSCertFile: "/nonexistent", TLSKeyFile: "/nonexistent"},
+		{PublicURL: "ftp://a"},
+		{PublicURL: "https://u:p@a"},
+		{PublicURL: "https://a?b"},
+		{PublicURL: "a"},
+		{TLSCertFile: "x"},
+		{TLSKeyFile: "x"},
+		{TLSCertFile: "/nonexistent", TLSKeyFile: "/nonexistent"},
 	} {
 		_, err := New(o)
 		require.Error(t, err, o)
