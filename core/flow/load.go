@@ -171,6 +171,12 @@ func (p *parser) activity(i int) Activity {
 				mapping.Quote(field.Value), mapping.Suggest(field.Value, fieldNames()))
 		}
 	}
+	if s.Parameter.Given() && s.Parameter.Value == "" {
+		p.find(s.Parameter.Pos, "parameter must not be empty")
+	}
+	if kind == CheckCondition && !s.Value.Given() && !strings.HasSuffix(s.Operator.Value, "empty") {
+		p.find(s.Pos, "operator %s needs the key value", mapping.Quote(s.Operator.Value))
+	}
 	if kind == SaveToParameter && s.Value.Given() == s.From.Given() {
 		p.find(s.Pos, "%s needs either value or from", kind)
 	}
@@ -250,11 +256,12 @@ func (p *parser) loops(w *Workflow) {
 			return false
 		}
 		a := w.Activities[i]
-		if a.Kind == Delay || a.Kind == WaitForParameter || a.Kind == QueueTask || a.Kind == DisconnectConversation {
+		if a.Kind == Delay || a.Kind == QueueTask || a.Kind == DisconnectConversation {
 			return false
 		}
 		if state[i] == open {
-			p.find(p.in.Activities[i].Pos, "this activity can be reached from itself without a wait in between")
+			p.find(p.in.Activities[i].Pos, "this activity can be reached from itself without a wait in between; "+
+				"a parameter that is already set is not waited for")
 			return true
 		}
 		state[i] = open
