@@ -19,12 +19,19 @@ type SystemClock struct{}
 // Now returns the present moment.
 func (SystemClock) Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
+// Stopwatch begins to measure how long something takes; the function it returns
+// tells how long that was so far. It says nothing about what time it is.
+func Stopwatch() func() time.Duration {
+	began := time.Now()
+	return func() time.Duration { return time.Since(began) }
+}
+
 // NewID returns a random identifier in UUID form whose first 48 bits are t in
 // milliseconds (RFC 9562, version 7), so that ids made later sort later.
 func NewID(t time.Time) string {
 	var b [16]byte
-	_, _ = rand.Read(b[:])      // never fails: crypto/rand ends the process instead
-	ms := uint64(t.UnixMilli()) //nolint:gosec // times before 1970 do not occur
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	ms := uint64(t.UnixMilli())
 	for i := range 6 {
 		b[i] = byte(ms >> (40 - 8*i))
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-viper/mapstructure/v2"
 	koanfyaml "github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/rawbytes"
@@ -24,7 +25,7 @@ import (
 // over the environment, the environment over the file.
 type settings struct {
 	Config           *string `help:"Config file in YAML, with the names of these flags as keys." placeholder:"FILE"`
-	Listen           *string `help:"Address for callers (${default})." default_:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Listen           *string `help:"Address for callers (127.0.0.1:8080)." placeholder:"HOST:PORT"`
 	AdminListen      *string `help:"Address for /livez, /readyz, /metrics and the admin API (127.0.0.1:8081)." placeholder:"HOST:PORT"`
 	DatabaseURL      *string `help:"sqlite:FILE or postgres://... (sqlite:<data dir>/tandem.db)." placeholder:"URL"`
 	DataDir          *string `help:"Folder of the database and the master key (data)." placeholder:"DIR"`
@@ -39,7 +40,7 @@ type settings struct {
 	CallbackHosts    *string `help:"Hosts of Power Automate callbacks (*.logic.azure.com,*.environment.api.powerplatform.com)." placeholder:"HOST,..."`
 	EntraIssuer      *string `help:"Issuer of Entra ID tokens; may hold {tenantid}. Empty: keys only." placeholder:"URL"`
 	EntraAudience    *string `help:"Audiences that Entra ID tokens may have, comma-separated." placeholder:"ID,..."`
-	EntraJWKSURL     *string `help:"Keys of the issuer (from its discovery document)." placeholder:"URL"`
+	EntraJWKSURL     *string `name:"entra-jwks-url" help:"Keys of the issuer (from its discovery document)." placeholder:"URL"`
 	Retention        *string `help:"How long ended tasks are kept (720h)." placeholder:"DURATION"`
 	UnsafeDurability *string `help:"Start on a database that can lose acknowledged tasks in a power cut: true or false." placeholder:"BOOL"`
 }
@@ -112,7 +113,11 @@ func (p *program) load() (*config, error) {
 	_ = k.Load(confmap.Provider(env, ""), nil)
 	_ = k.Load(confmap.Provider(flags, ""), nil)
 	var c config
-	if err := k.Unmarshal("", &c); err != nil {
+	hooks := mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), splitList)
+	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{
+		DecoderConfig: &mapstructure.DecoderConfig{TagName: "koanf", WeaklyTypedInput: true, DecodeHook: hooks},
+	})
+	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	c.masterKey = p.getenv("TANDEM_MASTER_KEY")
@@ -120,6 +125,20 @@ func (p *program) load() (*config, error) {
 		c.DatabaseURL = "sqlite:" + filepath.Join(c.DataDir, "tandem.db")
 	}
 	return &c, c.validate()
+}
+
+// splitList reads a list from a text with commas.
+func splitList(from, to reflect.Type, value any) (any, error) {
+	if from.Kind() != reflect.String || to != reflect.TypeFor[[]string]() {
+		return value, nil
+	}
+	var list []string
+	for item := range strings.SplitSeq(reflect.ValueOf(value).String(), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			list = append(list, item)
+		}
+	}
+	return list, nil
 }
 
 // loadFile reads the config file; a key that is no setting is refused.

@@ -282,7 +282,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		return nil
 	})
 	group.Go(func() error {
-		if err := h.jobs.Start(rooms); err != nil {
+		if err := h.jobs.Start(context.WithoutCancel(rooms)); err != nil {
 			return fmt.Errorf("job engine: %w", err)
 		}
 		<-rooms.Done()

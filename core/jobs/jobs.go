@@ -115,7 +115,7 @@ func newConfig(duties []Duty, log *slog.Logger) *river.Config {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, w)
 	return &river.Config{
-		Logger:       log,
+		Logger:       slog.New(calm{log.Handler()}),
 		Workers:      workers,
 		PeriodicJobs: periodic,
 		Queues:       map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 4}},

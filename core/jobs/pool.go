@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
@@ -28,5 +29,29 @@ func openPool(ctx context.Context, db *store.DB) (*pgxpool.Pool, error) {
 	config.MaxConns = 4
 	return pgxpool.NewWithConfig(ctx, config)
 }
+
+// calm is River's logger: it leaves out that work was cut short when the hub
+// stops, which is nobody's fault.
+type calm struct{ slog.Handler }
+
+// Handle passes on what is worth it.
+func (c calm) Handle(ctx context.Context, r slog.Record) error {
+	cut := false
+	r.Attrs(func(a slog.Attr) bool {
+		err, ok := a.Value.Any().(error)
+		cut = cut || ok && errors.Is(err, context.Canceled) || a.Value.String() == context.Canceled.Error()
+		return !cut
+	})
+	if cut {
+		return nil
+	}
+	return c.Handler.Handle(ctx, r)
+}
+
+// WithAttrs keeps the logger calm.
+func (c calm) WithAttrs(attrs []slog.Attr) slog.Handler { return calm{c.Handler.WithAttrs(attrs)} }
+
+// WithGroup keeps the logger calm.
+func (c calm) WithGroup(name string) slog.Handler { return calm{c.Handler.WithGroup(name)} }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+
+	"tandem/core"
 )
 
 const (
@@ -97,7 +99,7 @@ func (g *grouper) loop() {
 // them all. It runs on the hub's context, never on a request's.
 func (g *grouper) commit(first *call) {
 	ctx := context.Background()
-	began := time.Now()
+	took := core.Stopwatch()
 	g.stmts.prepare(ctx, g.db.writes)
 	members := make([]*call, 0, 16)
 	sqltx, err := g.db.writes.BeginTxx(ctx, nil)
@@ -112,7 +114,7 @@ func (g *grouper) commit(first *call) {
 			break
 		}
 		c = nil
-		if len(members) < groupSize && time.Since(began) < groupTime {
+		if len(members) < groupSize && took() < groupTime {
 			select {
 			case c = <-g.queue:
 			default:
@@ -139,7 +141,7 @@ func (g *grouper) commit(first *call) {
 		close(c.done)
 	}
 	if err == nil {
-		g.db.opts.Grouped(len(members), time.Since(began))
+		g.db.opts.Grouped(len(members), took())
 	}
 }
 

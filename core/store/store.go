@@ -36,8 +36,9 @@ type DB struct {
 	reads  *sqlx.DB
 	group  *grouper // SQLite only
 
-	mu      sync.RWMutex
-	rebound map[string]string
+	mu       sync.RWMutex
+	rebound  map[string]string
+	prepared sync.Map // SQLite: query -> *sqlx.Stmt of the read pool
 }
 
 // Open opens the database. It fails with NotConfigured when the URL is of no
@@ -158,12 +159,39 @@ func (db *DB) bind(query string) string {
 
 // get reads one row into dest; NotFound when there is none.
 func (db *DB) get(ctx context.Context, dest any, query string, args ...any) error {
+	if st := db.read(ctx, query); st != nil {
+		return wrap(st.GetContext(ctx, dest, args...))
+	}
 	return wrap(db.reads.GetContext(ctx, dest, db.bind(query), args...))
 }
 
 // list reads all rows into dest.
 func (db *DB) list(ctx context.Context, dest any, query string, args ...any) error {
+	if st := db.read(ctx, query); st != nil {
+		return wrap(st.SelectContext(ctx, dest, args...))
+	}
 	return wrap(db.reads.SelectContext(ctx, dest, db.bind(query), args...))
+}
+
+// read returns a query prepared for reading on SQLite, where each call would
+// parse it anew; nil on PostgreSQL, whose driver does so itself, and for what
+// cannot be prepared, which then fails where it is used.
+func (db *DB) read(ctx context.Context, query string) *sqlx.Stmt {
+	if !db.sqlite {
+		return nil
+	}
+	if st, ok := db.prepared.Load(query); ok {
+		return st.(*sqlx.Stmt) //nolint:forcetypeassert // nothing else is stored
+	}
+	st, err := db.reads.PreparexContext(context.WithoutCancel(ctx), query)
+	if err != nil {
+		return nil
+	}
+	if first, loaded := db.prepared.LoadOrStore(query, st); loaded {
+		_ = st.Close()
+		return first.(*sqlx.Stmt) //nolint:forcetypeassert // nothing else is stored
+	}
+	return st
 }
 
 // now returns the time that leases are compared with, in milliseconds: on
