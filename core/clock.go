@@ -12,12 +12,11 @@ type Clock interface {
 	Now() time.Time
 }
 
-// SystemClock is the machine's clock, in UTC and whole milliseconds: what is
-// stored reads back equal.
+// SystemClock is the machine's clock, in UTC.
 type SystemClock struct{}
 
 // Now returns the present moment.
-func (SystemClock) Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+func (SystemClock) Now() time.Time { return time.Now().UTC() }
 
 // Stopwatch begins to measure how long something takes; the function it returns
 // tells how long that was so far. It says nothing about what time it is.

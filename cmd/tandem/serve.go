@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -222,6 +223,9 @@ func (h *hub) doors() (err error) {
 	}).Mount(h.private.Echo())
 	h.health.Add("database", h.db.Ping)
 	h.metrics.BuildInfo(version, "")
+	if err := h.depths(); err != nil {
+		return err
+	}
 	pages := echo.WrapHandler(observe.Handler(h.health, h.metrics))
 	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
 		h.private.Echo().Match([]string{http.MethodGet, http.MethodHead}, path, pages)
@@ -233,6 +237,25 @@ func (h *hub) doors() (err error) {
 		return fmt.Errorf("listen for admins: %w", err)
 	}
 	return nil
+}
+
+// depths shows how much waits, read at each scrape.
+func (h *hub) depths() error {
+	depth := func(pick func(deliveries, deadLetters int) int) func() float64 {
+		return func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			deliveries, deadLetters, err := h.db.Backlog(ctx)
+			if err != nil {
+				return math.NaN()
+			}
+			return float64(pick(deliveries, deadLetters))
+		}
+	}
+	return errors.Join(
+		h.metrics.QueueDepth("deliveries", depth(func(waiting, _ int) int { return waiting })),
+		h.metrics.QueueDepth("dead_letters", depth(func(_, dead int) int { return dead })),
+	)
 }
 
 // tokens returns the verifier of Entra ID tokens, nil when none is configured.
@@ -278,7 +301,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	})
 	group.Go(func() error {
 		h.mapped.watch(rooms, mappingFiles(h.config), h.engine, h.log,
-			func() { h.sweep(rooms) }, func(int) {})
+			func() { h.sweep(rooms) }, h.metrics.MappingFindings)
 		return nil
 	})
 	group.Go(func() error {

@@ -44,7 +44,7 @@ type NewTask struct {
 // Conflict (status 422) when the key came with another body; what answer
 // returns; Unavailable.
 func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) ([]byte, error)) ([]byte, error) {
-	r := &run{task: n.Task, flow: n.Workflow, now: e.clock.Now()}
+	r := &run{task: n.Task, flow: n.Workflow, now: e.now()}
 	r.task.ID, r.task.Created, r.task.State = core.NewID(r.now), r.now, core.StateCreated
 	if r.task.Priority == "" {
 		r.task.Priority = core.PriorityNormal
@@ -118,6 +118,11 @@ func (e *Engine) first(ctx context.Context, tx *store.Tx, r *run, n NewTask) (*c
 	}
 	row, err := tx.Task(ctx, holder)
 	if err != nil {
+		if core.KindOf(err) != core.NotFound {
+			return nil, err
+		}
+		// Removed by the retention while its key still held: the key is free.
+		_, err = tx.ClaimBusinessKey(ctx, r.task.Tenant, r.task.Service.UPN, n.BusinessKey, r.task.ID, r.now, r.now.Add(n.Window))
 		return nil, err
 	}
 	var t core.Task
@@ -126,7 +131,7 @@ func (e *Engine) first(ctx context.Context, tx *store.Tx, r *run, n NewTask) (*c
 
 // kept returns the answer kept under a key, nil when there is none.
 func (e *Engine) kept(ctx context.Context, tx *store.Tx, tenant string, k *Key) ([]byte, error) {
-	old, err := tx.Replay(ctx, tenant, k.Name, e.clock.Now().Add(-keyLife))
+	old, err := tx.Replay(ctx, tenant, k.Name, e.now().Add(-keyLife))
 	switch {
 	case err != nil && core.KindOf(err) == core.NotFound:
 		return nil, nil
@@ -149,7 +154,7 @@ func (e *Engine) keep(ctx context.Context, tx *store.Tx, tenant string, k *Key, 
 	if k == nil {
 		return nil
 	}
-	now := e.clock.Now()
+	now := e.now()
 	return tx.SaveReplay(ctx, store.Replay{Tenant: tenant, Key: k.Name, BodyHash: k.BodyHash[:], Answer: answer}, now, now.Add(-keyLife))
 }
 

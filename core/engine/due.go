@@ -35,7 +35,7 @@ func (e *Engine) wake(due time.Time) {
 }
 
 // Wake makes Run look for due tasks now. It never blocks.
-func (e *Engine) Wake() { e.wake(e.clock.Now()) }
+func (e *Engine) Wake() { e.wake(e.now()) }
 
 // Run wakes the workflows whose time has come, until ctx ends. Several replicas
 // may run it: a task is stepped by whoever comes first. failed is told of each
@@ -50,7 +50,7 @@ func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error))
 		case <-ctx.Done():
 			return
 		case due := <-e.due:
-			if !next.IsZero() && !due.Before(next) && e.clock.Now().Before(next) {
+			if !next.IsZero() && !due.Before(next) && e.now().Before(next) {
 				continue
 			}
 		case <-timer.C:
@@ -58,7 +58,7 @@ func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error))
 		next = e.fire(ctx, failed)
 		wait := time.Hour
 		if !next.IsZero() {
-			wait = max(next.Sub(e.clock.Now()), 0)
+			wait = max(next.Sub(e.now()), 0)
 		}
 		timer.Reset(wait)
 	}
@@ -72,9 +72,9 @@ const retryAfter = 5 * time.Second
 func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time {
 	var mu sync.Mutex
 	bad := map[string]bool{}
-	now := e.clock.Now()
+	now := e.now()
 	for ctx.Err() == nil {
-		now = e.clock.Now()
+		now = e.now()
 		ids, err := e.db.DueTasks(ctx, now, dueBatch+len(bad))
 		if err != nil {
 			failed("", err)

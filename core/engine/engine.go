@@ -52,6 +52,9 @@ func New(o Options) *Engine {
 	return e
 }
 
+// now is the time in whole milliseconds: what is stored reads back equal.
+func (e *Engine) now() time.Time { return e.clock.Now().Truncate(time.Millisecond) }
+
 // maxFlows bounds the workflows kept in memory; the database has all of them.
 const maxFlows = 1000
 

@@ -33,7 +33,7 @@ func (e *Engine) open(ctx context.Context, tx *store.Tx, id string) (*run, error
 	if err != nil {
 		return nil, err
 	}
-	r := &run{row: row, now: e.clock.Now()}
+	r := &run{row: row, now: e.now()}
 	if err := json.Unmarshal(row.Data, &r.task); err != nil {
 		return nil, fmt.Errorf("task %s: %w", id, err)
 	}

@@ -30,9 +30,14 @@ func openPool(ctx context.Context, db *store.DB) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(ctx, config)
 }
 
-// calm is River's logger: it leaves out that work was cut short when the hub
-// stops, which is nobody's fault.
+// calm is River's logger: it leaves out the engine's own chatter, and that work
+// was cut short when the hub stops, which is nobody's fault.
 type calm struct{ slog.Handler }
+
+// Enabled lets warnings and errors through.
+func (c calm) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && c.Handler.Enabled(ctx, level)
+}
 
 // Handle passes on what is worth it.
 func (c calm) Handle(ctx context.Context, r slog.Record) error {

@@ -24,6 +24,7 @@ type Metrics struct {
 	groupSize  prometheus.Histogram
 	groupTime  prometheus.Histogram
 	build      *prometheus.GaugeVec
+	findings   prometheus.Gauge
 }
 
 // NewMetrics returns the metrics, with those of the process and of Go.
@@ -51,10 +52,13 @@ func NewMetrics() *Metrics {
 			[]float64{.0005, .001, .002, .005, .01, .025, .05, .1, .5, 1, 5}),
 		build: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "tandem_build_info", Help: "1, with the build's version."},
 			[]string{"version", "revision", "go"}),
+		findings: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tandem_mapping_findings", Help: "Findings in the mapping files that were last refused; 0 when those on disk are in force.",
+		}),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.requests, m.created, m.terminated, m.events, m.deliveries, m.lag, m.groupSize, m.groupTime, m.build,
+		m.requests, m.created, m.terminated, m.events, m.deliveries, m.lag, m.groupSize, m.groupTime, m.build, m.findings,
 	)
 	for _, o := range deliveryOutcomes {
 		m.deliveries.WithLabelValues(o) // so that a rate over them starts at 0, not at nothing
@@ -76,6 +80,10 @@ func (m *Metrics) HTTPRequest(route, method string, status int, d time.Duration)
 	}
 	m.requests.WithLabelValues(route, method, class).Observe(d.Seconds())
 }
+
+// MappingFindings tells how many findings keep the mapping files on disk from
+// being in force.
+func (m *Metrics) MappingFindings(n int) { m.findings.Set(float64(n)) }
 
 // TaskCreated counts a task.
 func (m *Metrics) TaskCreated(modality string) { m.created.WithLabelValues(modality).Inc() }
