@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/cmd/internal/sandbox"
+)
+
+// burst is what a number of clients did in a time.
+type burst struct {
+	tasks   int64 // acknowledged
+	elapsed time.Duration
+}
+
+func (b burst) rate() float64 { return float64(b.tasks) / b.elapsed.Seconds() }
+
+// load lets clients add tasks, each on its own connection, one after the other,
+// until the time is over or most of them are made.
+func load(ctx context.Context, addr, key string, clients int, most int64, limit time.Duration, body []byte) (burst, error) {
+	var begun atomic.Int64
+	var all sync.WaitGroup
+	errs := make([]error, clients)
+	conns := make([]*sandbox.Conn, clients)
+	for i := range conns {
+		c, err := sandbox.Dial(addr, key)
+		if err != nil {
+			return burst{}, err
+		}
+		defer c.Close()
+		conns[i] = c
+	}
+	began := time.Now()
+	for i, c := range conns {
+		all.Go(func() {
+			for ctx.Err() == nil && errs[i] == nil && time.Since(began) < limit && begun.Add(1) <= most {
+				status, answer, err := c.Do("POST", addPath, body)
+				if err == nil && status != 200 {
+					err = fmt.Errorf("add a task: %d %s", status, answer)
+				}
+				errs[i] = err
+			}
+		})
+	}
+	all.Wait()
+	return burst{min(begun.Load(), most), time.Since(began)}, errors.Join(append(errs, ctx.Err())...)
+}
+
+// create measures durable tasks per second at the hub and at the bare handler.
+func (l *lab) create(ctx context.Context) error {
+	rounds, length := 3, 5*time.Second
+	if l.quick {
+		rounds, length = 3, 1500*time.Millisecond
+	}
+	for _, clients := range []int{1, 64} {
+		if err := l.compare(ctx, clients, rounds, length); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lab) compare(ctx context.Context, clients, rounds int, length time.Duration) error {
+	hub, err := l.start(ctx, "", nil)
+	if err != nil {
+		return err
+	}
+	defer hub.close()
+	bare, err := l.startPlain(ctx)
+	if err != nil {
+		return err
+	}
+	defer bare.close()
+	if err := hub.subscribe(1, queued, `"Created"`); err != nil {
+		return err
+	}
+	var acked int64
+	var hubs, bares, ratios, drains []float64
+	for round := range rounds + 1 { // the first one warms up
+		limit := length
+		if round == 0 {
+			limit = time.Second
+		}
+		began := time.Now()
+		a, err := load(ctx, hub.addr(), hub.key, clients, math.MaxInt64, limit, body(queued))
+		if err != nil {
+			return err
+		}
+		acked += a.tasks
+		if err := hub.drained(ctx, acked, 10*limit); err != nil {
+			return err
+		}
+		drained := time.Since(began)
+		b, err := load(ctx, bare.addr, "", clients, math.MaxInt64, limit, body(queued))
+		if err != nil {
+			return err
+		}
+		if round == 0 {
+			continue
+		}
+		hubs, bares = append(hubs, a.rate()), append(bares, b.rate())
+		ratios = append(ratios, a.rate()/b.rate())
+		drains = append(drains, drained.Seconds()/a.elapsed.Seconds())
+		fmt.Fprintf(l.out, "  %2d clients, round %d: hub %.0f/s, bare handler %.0f/s, ratio %.2f; all callbacks after %.2f times the burst\n",
+			clients, round, a.rate(), b.rate(), a.rate()/b.rate(), drained.Seconds()/a.elapsed.Seconds())
+	}
+	l.row(fmt.Sprintf("tasks on disk per second, %d clients", clients), "%.0f", median(hubs), "")
+	l.row(fmt.Sprintf("  bare handler, %d clients", clients), "%.0f", median(bares), "")
+	l.row("  ratio", "%.2f", median(ratios), ">= 0.30")
+	l.row("  all callbacks received, times the burst", "%.2f", median(drains), "<= 2")
+	return nil
+}
+
+// row prints one figure with its goal.
+func (l *lab) row(what, format string, value float64, goal string) {
+	fmt.Fprintf(l.out, "%-48s %10s   %s\n", what, fmt.Sprintf(format, value), goal)
+}
+
+func median(values []float64) float64 { return quantile(values, 0.5) }
+
+// quantile returns the value below which the part q of the values lies.
+func quantile(values []float64, q float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+}
