@@ -39,16 +39,7 @@ func (m *mapped) workflow(name string) *flow.Workflow { return (*m.flows.Load())
 
 // apply checks a set and, when nothing is wrong with it, puts it in place.
 func (m *mapped) apply(ctx context.Context, set *mapping.Set, e *engine.Engine) ([]mapping.Finding, error) {
-	dir, findings := directory.Load(set)
-	flows, found := flow.Load(set)
-	findings = append(findings, found...)
-	if len(findings) == 0 {
-		names := make([]string, 0, len(flows))
-		for name := range flows {
-			names = append(names, name)
-		}
-		findings = dir.CheckWorkflows(names)
-	}
+	dir, flows, findings := check(set)
 	if len(findings) > 0 {
 		return findings, nil
 	}
