@@ -40,16 +40,24 @@ func load(ctx context.Context, addr, key string, clients int, most int64, limit 
 	for i, c := range conns {
 		all.Go(func() {
 			for ctx.Err() == nil && errs[i] == nil && time.Since(began) < limit && begun.Add(1) <= most {
-				status, answer, err := c.Do("POST", addPath, body)
-				if err == nil && status != 200 {
-					err = fmt.Errorf("add a task: %d %s", status, answer)
-				}
-				errs[i] = err
+				errs[i] = add(c, body)
 			}
 		})
 	}
 	all.Wait()
 	return burst{min(begun.Load(), most), time.Since(began)}, errors.Join(append(errs, ctx.Err())...)
+}
+
+// add adds one task.
+func add(c *sandbox.Conn, body []byte) error {
+	status, answer, err := c.Do("POST", addPath, body)
+	if err == nil && status != 200 {
+		err = fmt.Errorf("%d %s", status, answer)
+	}
+	if err != nil {
+		return fmt.Errorf("add a task: %w", err)
+	}
+	return nil
 }
 
 // create measures durable tasks per second at the hub and at the bare handler.
