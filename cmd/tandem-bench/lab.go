@@ -73,13 +73,16 @@ type lab struct {
 
 func newLab(ctx context.Context, dir string, quick bool, out io.Writer) (*lab, error) {
 	if dir == "" {
-		dir = "."
+		dir = os.TempDir()
+		if fs, err := filesystem(dir); err != nil || fs == memory {
+			dir = "."
+		}
 	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	if dir, err = os.MkdirTemp(dir, ".tandem-bench-"); err != nil {
+	if dir, err = os.MkdirTemp(dir, "tandem-bench-"); err != nil {
 		return nil, err
 	}
 	l := &lab{out: out, quick: quick, dir: dir}
@@ -95,7 +98,7 @@ func (l *lab) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if fs == "tmpfs" {
+	if fs == memory {
 		return fmt.Errorf("%s is in memory (tmpfs): durability costs nothing there; name another folder with -dir", l.dir)
 	}
 	for name, text := range files {
@@ -113,13 +116,16 @@ func (l *lab) prepare(ctx context.Context) error {
 
 func (l *lab) close() { _ = os.RemoveAll(l.dir) }
 
+// memory is the filesystem on which durability costs nothing.
+const memory = "tmpfs"
+
 // filesystem names the kind of filesystem of a folder.
 func filesystem(dir string) (string, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return "", err
 	}
-	known := map[int64]string{0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x01021994: "tmpfs", 0x794c7630: "overlayfs", 0x2fc12fc1: "zfs"}
+	known := map[int64]string{0xef53: "ext4", 0x58465342: "xfs", 0x9123683e: "btrfs", 0x01021994: memory, 0x794c7630: "overlayfs", 0x2fc12fc1: "zfs"}
 	if name, ok := known[int64(s.Type)]; ok { //nolint:unconvert // an int32 on some systems
 		return name, nil
 	}

@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("tandem-bench", flag.ContinueOnError)
 	quick := flags.Bool("quick", false, "short rounds, for a first look")
 	only := flags.String("only", "", "measure one of "+strings.Join(names, ", "))
-	dir := flags.String("dir", "", "folder for the databases (the working directory)")
+	dir := flags.String("dir", "", "folder for the databases (TMPDIR, or the working directory if that is in memory)")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
