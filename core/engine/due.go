@@ -77,7 +77,9 @@ func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time
 		now = e.now()
 		ids, err := e.db.DueTasks(ctx, now, dueBatch+len(bad))
 		if err != nil {
-			failed("", err)
+			if ctx.Err() == nil { // the end of the hub is no failure
+				failed("", err)
+			}
 			return now.Add(retryAfter)
 		}
 		ids = slices.DeleteFunc(ids, func(id string) bool { return bad[id] })
@@ -89,7 +91,7 @@ func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time
 		group.SetLimit(32)
 		for _, id := range ids {
 			group.Go(func() error {
-				if err := e.Due(ctx, id); err != nil {
+				if err := e.Due(ctx, id); err != nil && ctx.Err() == nil {
 					mu.Lock()
 					bad[id] = true
 					mu.Unlock()

@@ -87,16 +87,21 @@ func (e *Engine) remember(w *flow.Workflow) {
 	e.flows[w.Hash] = w
 }
 
-// workflow returns a workflow by its hash, from memory or from the database.
-func (e *Engine) workflow(ctx context.Context, hash string) (*flow.Workflow, error) {
+// workflow returns a workflow by its hash, from memory or from the database. It
+// reads on the transaction's own connection: transactions that each waited for
+// a second one would wait for one another.
+func (e *Engine) workflow(ctx context.Context, tx *store.Tx, hash string) (*flow.Workflow, error) {
 	e.mu.Lock()
 	w := e.flows[hash]
 	e.mu.Unlock()
 	if w != nil {
 		return w, nil
 	}
-	name, text, err := e.db.Workflow(ctx, hash)
+	name, text, err := tx.Workflow(ctx, hash)
 	if err != nil {
+		if core.KindOf(err) == core.NotFound { // a fault of ours, and not a missing task
+			return nil, core.Wrap(core.Internal, err, "workflow %.12s", hash)
+		}
 		return nil, fmt.Errorf("workflow %.12s: %w", hash, err)
 	}
 	w, findings := flow.Parse("workflows/"+name+".yaml", text)

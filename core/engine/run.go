@@ -40,7 +40,7 @@ func (e *Engine) open(ctx context.Context, tx *store.Tx, id string) (*run, error
 	if err := json.Unmarshal(row.Cursor, &r.cursor); err != nil {
 		return nil, fmt.Errorf("cursor of task %s: %w", id, err)
 	}
-	r.flow, err = e.workflow(ctx, row.Workflow)
+	r.flow, err = e.workflow(ctx, tx, row.Workflow)
 	return r, err
 }
 

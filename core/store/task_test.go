@@ -208,14 +208,20 @@ func TestPruneTasks(t *testing.T) {
 func TestWorkflowText(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
-		_, _, err := db.Workflow(ctx, "h1")
-		require.Equal(t, core.NotFound, core.KindOf(err))
+		write(t, db, func(tx *store.Tx) error {
+			_, _, err := tx.Workflow(ctx, "h1")
+			require.Equal(t, core.NotFound, core.KindOf(err))
+			return nil
+		})
 		for range 2 {
 			write(t, db, func(tx *store.Tx) error { return tx.SaveWorkflow(ctx, "h1", "support", []byte("a: 1\n")) })
 		}
-		name, text, err := db.Workflow(ctx, "h1")
-		require.NoError(t, err)
-		require.Equal(t, "support", name)
-		require.Equal(t, "a: 1\n", string(text))
+		write(t, db, func(tx *store.Tx) error {
+			name, text, err := tx.Workflow(ctx, "h1")
+			require.NoError(t, err)
+			require.Equal(t, "support", name)
+			require.Equal(t, "a: 1\n", string(text))
+			return nil
+		})
 	})
 }

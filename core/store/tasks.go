@@ -178,12 +178,12 @@ func (tx *Tx) SaveWorkflow(ctx context.Context, hash, name string, text []byte) 
 }
 
 // Workflow returns the text of a workflow by its hash; NotFound when there is none.
-func (db *DB) Workflow(ctx context.Context, hash string) (name string, text []byte, err error) {
+func (tx *Tx) Workflow(ctx context.Context, hash string) (name string, text []byte, err error) {
 	var r struct {
 		Name string
 		Text []byte
 	}
-	err = db.get(ctx, &r, "SELECT name, text FROM workflows WHERE hash = ?", hash)
+	err = tx.get(ctx, &r, "SELECT name, text FROM workflows WHERE hash = ?", hash)
 	return r.Name, r.Text, err
 }
 
