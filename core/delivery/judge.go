@@ -54,8 +54,8 @@ var endings = map[string]string{
 	"WorkflowTriggerIsNotEnabled":    "the flow was turned off or deleted",
 }
 
-// judge decides what an attempt came to. It is pure.
-func judge(res *outbound.Response, err error) verdict {
+// judge decides what an attempt that ended now came to. It is pure.
+func judge(res *outbound.Response, err error, now time.Time) verdict {
 	if err != nil {
 		if core.KindOf(err) == core.Forbidden {
 			return verdict{outcome: dead, reason: err.Error()}
@@ -75,7 +75,7 @@ func judge(res *outbound.Response, err error) verdict {
 		}
 		return verdict{outcome: dead, reason: reason, missed: s == http.StatusNotFound}
 	case s == http.StatusRequestTimeout || s == http.StatusTooManyRequests || s >= 500:
-		return verdict{outcome: retry, reason: reason, wait: retryAfter(res.Header.Get("Retry-After"))}
+		return verdict{outcome: retry, reason: reason, wait: retryAfter(res.Header.Get("Retry-After"), now)}
 	default:
 		return verdict{outcome: dead, reason: reason}
 	}
@@ -93,12 +93,15 @@ func errorCode(body []byte) string {
 	return answer.Error.Code
 }
 
-// retryAfter reads the seconds of a Retry-After header, at most maxRetryAfter;
-// 0 for anything else, so that the schedule rules.
-func retryAfter(header string) time.Duration {
+// retryAfter reads the seconds or the date of a Retry-After header, at most
+// maxRetryAfter; 0 for anything else, so that the schedule rules.
+func retryAfter(header string, now time.Time) time.Duration {
 	header = strings.TrimSpace(header)
 	if len(header) > 9 && strings.Trim(header, "0123456789") == "" {
 		return maxRetryAfter // too long for a number, surely too long to wait
+	}
+	if date, err := http.ParseTime(header); err == nil {
+		return min(max(date.Sub(now), 0), maxRetryAfter)
 	}
 	seconds, err := strconv.Atoi(header)
 	if err != nil || seconds < 0 {

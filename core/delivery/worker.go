@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -107,6 +108,9 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 			if err != nil {
 				return true, err
 			}
+			if now.Before(w.pause) && (later.IsZero() || w.pause.Before(later)) {
+				later = w.pause // what is due already goes on then
+			}
 			if later.IsZero() && len(w.signal) == 0 {
 				return true, w.release(ctx)
 			}
@@ -200,8 +204,15 @@ func (w *worker) start(ctx, calls context.Context, queue []store.Delivery) []sto
 }
 
 // attempt makes one call.
-func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w store.Delivery) attempt {
-	a := attempt{delivery: w}
+func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w store.Delivery) (a attempt) {
+	a = attempt{delivery: w}
+	defer func() {
+		if p := recover(); p != nil { // one poisonous event must not take the hub with it
+			a.verdict = verdict{outcome: dead, reason: "the hub failed to send this event"}
+			d.o.Failed("send an event", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+		a.delivery.Error = a.verdict.reason
+	}()
 	var ev core.Event
 	if err := json.Unmarshal(w.Event, &ev); err != nil {
 		a.verdict = verdict{outcome: dead, reason: "the stored event cannot be read"}
@@ -215,7 +226,7 @@ func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w 
 	now := d.o.Clock.Now()
 	a.delivery.Attempts++
 	res, err := d.post(ctx, t.Tenant, url, webhookID(w), now, ev)
-	a.verdict = judge(res, err)
+	a.verdict = judge(res, err, d.o.Clock.Now())
 	if errors.Is(err, context.Canceled) {
 		a.verdict.outcome = interrupted
 		return a
@@ -223,7 +234,6 @@ func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w 
 	if res != nil {
 		a.delivery.Status = res.Status
 	}
-	a.delivery.Error = a.verdict.reason
 	d.o.Observe(string(a.verdict.outcome), d.o.Clock.Now().Sub(w.Created()))
 	return a
 }
