@@ -103,8 +103,14 @@ func (d *Deliverer) end(ctx context.Context, t store.Trigger, reason string, kee
 	return d.clear(ctx, t, reason, keep)
 }
 
-// clear empties the outbox of a trigger that receives nothing any more.
+// clear empties the outbox of a trigger that receives nothing any more. What a
+// newer trigger of its flow can have goes there.
 func (d *Deliverer) clear(ctx context.Context, t store.Trigger, reason string, keep bool) error {
+	if keep {
+		if err := d.hand(ctx, t); err != nil {
+			return err
+		}
+	}
 	for more := true; more; {
 		err := d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			waiting, err := tx.Waiting(ctx, t.ID, 100)
@@ -127,6 +133,22 @@ func (d *Deliverer) clear(ctx context.Context, t store.Trigger, reason string, k
 		}
 	}
 	return nil
+}
+
+// hand gives what waits for a trigger to the newer one of its flow, if there is
+// one: a task may write an event for a trigger that ends at that moment.
+func (d *Deliverer) hand(ctx context.Context, t store.Trigger) error {
+	return d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		newer, err := tx.ActiveTrigger(ctx, t.ID)
+		switch {
+		case err != nil && core.KindOf(err) == core.NotFound:
+			return nil
+		case err != nil || newer == t.ID:
+			return err
+		}
+		tx.After(func() { d.Wake(newer) })
+		return tx.MoveDeliveries(ctx, t.ID, newer, d.o.Clock.Now())
+	})
 }
 
 func (d *Deliverer) letter(t store.Trigger, w store.Delivery, event core.EventName) store.DeadLetter {

@@ -116,6 +116,21 @@ func TestASavedFlowGetsWhatWasNotDelivered(t *testing.T) {
 	})
 }
 
+// A task wrote its event while the flow was being saved.
+func TestALateEventOfAnEndedTriggerGoesToTheNewer(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		d := r.deliverer()
+		_, older := r.subscribe(d, "/workflows/f/triggers/manual/1")
+		_, newer := r.subscribe(d, "/workflows/f/triggers/manual/2")
+		r.put(older, "a", 2)
+		r.put(newer, "b", 2)
+		r.start()
+		r.settled(0, 0)
+		require.Empty(t, r.letters())
+		inOrder(t, r.called(), 2, 2)
+	})
+}
+
 func TestOwnersWithoutTheRoleReceiveNothing(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		d, _ := r.start()

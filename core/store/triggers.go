@@ -109,7 +109,7 @@ func (tx *Tx) replaceFlow(ctx context.Context, t Trigger) error {
 		return err
 	}
 	for _, id := range old {
-		if _, err := tx.exec(ctx, "UPDATE deliveries SET trigger_id = ?, due_ms = ?, attempts = 0 WHERE trigger_id = ?", t.ID, ms(t.Created), id); err != nil {
+		if err := tx.MoveDeliveries(ctx, id, t.ID, t.Created); err != nil {
 			return err
 		}
 		if err := tx.EndTrigger(ctx, id, "the flow was saved again and has a newer trigger", t.Created); err != nil {
@@ -117,6 +117,14 @@ func (tx *Tx) replaceFlow(ctx context.Context, t Trigger) error {
 		}
 	}
 	return nil
+}
+
+// MoveDeliveries gives what waits for a trigger to another, due at once and as
+// if never tried. What the other has already stays where it is.
+func (tx *Tx) MoveDeliveries(ctx context.Context, from, to string, due time.Time) error {
+	_, err := tx.exec(ctx, `UPDATE deliveries SET trigger_id = ?, due_ms = ?, attempts = 0 WHERE trigger_id = ? AND NOT EXISTS
+		(SELECT 1 FROM deliveries o WHERE o.trigger_id = ? AND o.task_id = deliveries.task_id AND o.seq = deliveries.seq)`, to, ms(due), from, to)
+	return err
 }
 
 // EndTrigger ends a trigger for good; nothing happens when it has ended.
