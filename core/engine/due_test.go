@@ -228,3 +228,19 @@ func TestTasksThatCannotBeSteppedHoldUpNoOthers(t *testing.T) {
 		stop()
 	})
 }
+
+func TestATaskWhoseWorkflowIsGoneCanBeRemoved(t *testing.T) {
+	both(t, func(t *testing.T, h *hub) {
+		require.NoError(t, h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertTask(ctx, store.Task{
+				ID: "a", Tenant: "contoso", Modality: core.ExternalTask, Workflow: "none",
+				Cursor: marshal(t, flow.Cursor{Waiting: true, Until: noon}), Due: noon, Data: marshal(t, core.Task{ID: "a", Tenant: "contoso"}),
+			})
+		}))
+		require.ErrorContains(t, h.Due(t.Context(), "a"), "workflow none")
+		err := h.Update(t.Context(), "a", engine.Changes{}, nil, allow)
+		require.Equal(t, core.Internal, core.KindOf(err), "the task is there")
+		require.NoError(t, h.Remove(t.Context(), "a", nil, allow))
+		require.Equal(t, core.StateTerminated, h.task("a").State)
+	})
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,7 @@ type run struct {
 	task   core.Task
 	cursor flow.Cursor
 	flow   *flow.Workflow
+	broken error // why flow is nil
 	now    time.Time
 	events []core.Event
 	rows   []store.Event
@@ -40,8 +42,11 @@ func (e *Engine) open(ctx context.Context, tx *store.Tx, id string) (*run, error
 	if err := json.Unmarshal(row.Cursor, &r.cursor); err != nil {
 		return nil, fmt.Errorf("cursor of task %s: %w", id, err)
 	}
-	r.flow, err = e.workflow(ctx, tx, row.Workflow)
-	return r, err
+	// A task whose workflow cannot be read cannot go on, but it can be removed.
+	if r.flow, r.broken = e.workflow(ctx, tx, row.Workflow); errors.Is(r.broken, store.ErrRetry) {
+		return nil, r.broken
+	}
+	return r, nil
 }
 
 // emit appends an event with the task as it is now.
@@ -52,6 +57,9 @@ func (r *run) emit(name core.EventName, p *core.NamedValue) {
 
 // step runs the workflow until it waits or the task ends.
 func (r *run) step(in flow.Input) error {
+	if r.flow == nil {
+		return r.broken
+	}
 	for range maxSteps {
 		if r.task.State == core.StateTerminated {
 			return nil
