@@ -29,13 +29,13 @@ var EventNames = []EventName{
 	ConnectedToUser, OutboundConnected, QueueLeft, Terminated,
 }
 
-// Event is one thing that happened to a task. Events are append-only and keep
-// the task as it was at that moment.
+// Event is one thing that happened to a task. Events are append-only. One that
+// somebody subscribed to keeps the task as it was at that moment.
 type Event struct {
 	Seq       int         `json:"-"` // place in the task's history, from 1
 	Name      EventName   `json:"name"`
 	At        time.Time   `json:"at"`
-	Task      Task        `json:"task"`
+	Task      Task        `json:"task,omitzero"`
 	Parameter *NamedValue `json:"parameter,omitempty"` // with ParameterUpdated
 }
 

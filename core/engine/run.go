@@ -26,7 +26,6 @@ type run struct {
 	broken error // why flow is nil
 	now    time.Time
 	events []core.Event
-	rows   []store.Event
 }
 
 // open reads a task for a command.
@@ -131,15 +130,6 @@ func (r *run) encode() (err error) {
 		r.row.Due = r.cursor.Until
 	}
 	r.row.Ended = r.task.Terminated
-	r.rows = make([]store.Event, len(r.events))
-	for i := range r.events {
-		ev := &r.events[i]
-		data, err := json.Marshal(ev)
-		if err != nil {
-			return fmt.Errorf("event %s of task %s: %w", ev.Name, r.task.ID, err)
-		}
-		r.rows[i] = store.Event{Seq: ev.Seq, Name: ev.Name, At: ev.At, Data: data}
-	}
 	return nil
 }
 
@@ -163,33 +153,23 @@ func (e *Engine) save(ctx context.Context, tx *store.Tx, r *run) error {
 // publish writes the events with a delivery for each trigger that wants one,
 // and the signals that follow the commit.
 func (e *Engine) publish(ctx context.Context, tx *store.Tx, r *run) error {
-	if err := tx.InsertEvents(ctx, r.task.ID, r.rows); err != nil {
+	deliveries, wanted, err := match(ctx, tx, r)
+	if err != nil {
 		return err
 	}
-	var filters []store.Filter
-	if len(r.events) > 0 {
-		var err error
-		if filters, err = tx.Filters(ctx, r.task.Tenant, r.task.Service.UPN); err != nil {
-			return err
+	rows := make([]store.Event, len(r.events))
+	for i, ev := range r.events {
+		if !wanted[i] {
+			ev.Task = core.Task{}
 		}
+		data, err := json.Marshal(&ev)
+		if err != nil {
+			return fmt.Errorf("event %s of task %s: %w", ev.Name, r.task.ID, err)
+		}
+		rows[i] = store.Event{Seq: ev.Seq, Name: ev.Name, At: ev.At, Data: data}
 	}
-	var deliveries []store.Delivery
-	for i := range filters {
-		f := &filters[i]
-		if !core.Allows(f.Modalities, core.Modalities, r.task.Modality) || !core.Allows(f.Directions, core.Directions, r.task.Direction) {
-			continue
-		}
-		before := len(deliveries)
-		for j := range r.events {
-			if core.Allows(f.Events, core.EventNames, r.events[j].Name) {
-				deliveries = append(deliveries, store.Delivery{
-					TriggerID: f.ID, TaskID: r.task.ID, Seq: r.events[j].Seq, CreatedMs: r.now.UnixMilli(),
-				})
-			}
-		}
-		if len(deliveries) > before {
-			tx.After(func() { e.deliver(f.ID) })
-		}
+	if err := tx.InsertEvents(ctx, r.task.ID, rows); err != nil {
+		return err
 	}
 	if err := tx.InsertDeliveries(ctx, deliveries); err != nil {
 		return err
@@ -199,6 +179,36 @@ func (e *Engine) publish(ctx context.Context, tx *store.Tx, r *run) error {
 		for _, ev := range r.events {
 			e.observe(ev)
 		}
+		for i := range deliveries {
+			if i == 0 || deliveries[i].TriggerID != deliveries[i-1].TriggerID {
+				e.deliver(deliveries[i].TriggerID)
+			}
+		}
 	})
 	return nil
+}
+
+// match returns a delivery for each event and trigger that belong together, and
+// which events have one.
+func match(ctx context.Context, tx *store.Tx, r *run) (deliveries []store.Delivery, wanted []bool, err error) {
+	wanted = make([]bool, len(r.events))
+	if len(r.events) == 0 {
+		return nil, wanted, nil
+	}
+	filters, err := tx.Filters(ctx, r.task.Tenant, r.task.Service.UPN)
+	for i := range filters {
+		f := &filters[i]
+		if !core.Allows(f.Modalities, core.Modalities, r.task.Modality) || !core.Allows(f.Directions, core.Directions, r.task.Direction) {
+			continue
+		}
+		for j := range r.events {
+			if core.Allows(f.Events, core.EventNames, r.events[j].Name) {
+				wanted[j] = true
+				deliveries = append(deliveries, store.Delivery{
+					TriggerID: f.ID, TaskID: r.task.ID, Seq: r.events[j].Seq, CreatedMs: r.now.UnixMilli(),
+				})
+			}
+		}
+	}
+	return deliveries, wanted, err
 }
