@@ -158,10 +158,11 @@ func TestFsyncBeforeAnswer(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, string(body))
 	}
 	require.NoError(t, h.Stop(30*time.Second))
+	ended := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with 0`, h.PID()))
 	var trace []byte
 	require.Eventually(t, func() bool { // the tracer ends after the hub
 		trace, err = os.ReadFile(file)
-		return err == nil && strings.Contains(string(trace), fmt.Sprintf("\n%d +++ exited with 0 +++", h.PID()))
+		return err == nil && ended.Match(trace)
 	}, 20*time.Second, 20*time.Millisecond)
 
 	n, err := auditTrace(string(trace))
