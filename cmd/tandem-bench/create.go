@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,12 +92,13 @@ func (l *lab) compare(ctx context.Context, clients, rounds int, length time.Dura
 		return err
 	}
 	var acked int64
-	var hubs, bares, ratios, drains []float64
+	var hubs, bares, ratios, drains, hubCPU, bareCPU []float64
 	for round := range rounds + 1 { // the first one warms up
 		limit := length
 		if round == 0 {
 			limit = time.Second
 		}
+		hubBefore, bareBefore := used(hub.PID()), used(bare.cmd.Process.Pid)
 		began := time.Now()
 		a, err := load(ctx, hub.addr(), hub.key, clients, math.MaxInt64, limit, body(queued))
 		if err != nil {
@@ -112,17 +116,44 @@ func (l *lab) compare(ctx context.Context, clients, rounds int, length time.Dura
 		if round == 0 {
 			continue
 		}
+		hubCPU = append(hubCPU, perTask(used(hub.PID())-hubBefore, a))
+		bareCPU = append(bareCPU, perTask(used(bare.cmd.Process.Pid)-bareBefore, b))
 		hubs, bares = append(hubs, a.rate()), append(bares, b.rate())
 		ratios = append(ratios, a.rate()/b.rate())
 		drains = append(drains, drained.Seconds()/a.elapsed.Seconds())
-		fmt.Fprintf(l.out, "  %2d clients, round %d: hub %.0f/s, bare handler %.0f/s, ratio %.2f; all callbacks after %.2f times the burst\n",
+		fmt.Fprintf(l.out, "  clients: %2d, round %d: hub %.0f/s, bare handler %.0f/s, ratio %.2f; all callbacks after %.2f times the burst\n",
 			clients, round, a.rate(), b.rate(), a.rate()/b.rate(), drained.Seconds()/a.elapsed.Seconds())
 	}
-	l.row(fmt.Sprintf("tasks on disk per second, %d clients", clients), "%.0f", median(hubs), "")
-	l.row(fmt.Sprintf("  bare handler, %d clients", clients), "%.0f", median(bares), "")
+	l.row(fmt.Sprintf("tasks on disk per second, clients: %d", clients), "%.0f", median(hubs), "")
+	l.row(fmt.Sprintf("  bare handler, clients: %d", clients), "%.0f", median(bares), "")
 	l.row("  ratio", "%.2f", median(ratios), ">= 0.30")
+	l.row("  processor time a task, with its callback, µs", "%.0f", median(hubCPU), "")
+	l.row("  processor time a task, bare handler, µs", "%.0f", median(bareCPU), "")
 	l.row("  all callbacks received, times the burst", "%.2f", median(drains), "<= 2")
 	return nil
+}
+
+// perTask is in microseconds.
+func perTask(used time.Duration, b burst) float64 {
+	return float64(used.Microseconds()) / float64(b.tasks)
+}
+
+// used is the processor time of a process so far.
+func used(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // behind the command's name
+	fields := strings.Fields(rest)
+	var ticks int64
+	for _, i := range []int{11, 12} { // utime and stime, in hundredths of a second
+		if i < len(fields) {
+			n, _ := strconv.ParseInt(fields[i], 10, 64)
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
 // row prints one figure with its goal.
