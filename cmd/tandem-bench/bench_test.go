@@ -38,7 +38,7 @@ func TestHubAndBareHandler(t *testing.T) {
 	hub, err := l.start(t.Context(), "", nil)
 	require.NoError(t, err)
 	defer hub.close()
-	require.NoError(t, hub.subscribe(1, queued, `"Created"`))
+	require.NoError(t, hub.subscribe(t.Context(), 1, queued, `"Created"`))
 	made, err := load(t.Context(), hub.addr(), hub.key, 4, 50, 20*time.Second, body(queued))
 	require.NoError(t, err)
 	require.Equal(t, int64(50), made.tasks)

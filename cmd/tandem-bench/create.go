@@ -32,7 +32,7 @@ func load(ctx context.Context, addr, key string, clients int, most int64, limit 
 	errs := make([]error, clients)
 	conns := make([]*sandbox.Conn, clients)
 	for i := range conns {
-		c, err := sandbox.Dial(addr, key)
+		c, err := sandbox.Dial(ctx, addr, key)
 		if err != nil {
 			return burst{}, err
 		}
@@ -48,7 +48,7 @@ func load(ctx context.Context, addr, key string, clients int, most int64, limit 
 		})
 	}
 	all.Wait()
-	return burst{min(begun.Load(), most), time.Since(began)}, errors.Join(append(errs, ctx.Err())...)
+	return burst{min(begun.Load(), most), time.Since(began)}, errors.Join(errors.Join(errs...), ctx.Err())
 }
 
 // add adds one task.
@@ -88,7 +88,7 @@ func (l *lab) compare(ctx context.Context, clients, rounds int, length time.Dura
 		return err
 	}
 	defer bare.close()
-	if err := hub.subscribe(1, queued, `"Created"`); err != nil {
+	if err := hub.subscribe(ctx, 1, queued, `"Created"`); err != nil {
 		return err
 	}
 	var acked int64

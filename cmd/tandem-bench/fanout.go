@@ -16,7 +16,7 @@ func (l *lab) fanOut(ctx context.Context) error {
 	}
 	defer hub.close()
 	for i := range triggers {
-		if err := hub.subscribe(i+1, queued, `"Created"`); err != nil {
+		if err := hub.subscribe(ctx, i+1, queued, `"Created"`); err != nil {
 			return err
 		}
 	}

@@ -145,7 +145,7 @@ type rig struct {
 func (l *lab) start(ctx context.Context, url string, on func([]byte)) (*rig, error) {
 	l.made++
 	data := filepath.Join(l.dir, fmt.Sprintf("data%d", l.made))
-	sink, err := sandbox.NewSink(on)
+	sink, err := sandbox.NewSink(ctx, on)
 	if err != nil {
 		return nil, err
 	}
@@ -175,8 +175,8 @@ func (r *rig) close() {
 func (r *rig) addr() string { return strings.TrimPrefix(r.URL, "http://") }
 
 // subscribe makes the trigger with a number, on some events of a service.
-func (r *rig) subscribe(number int, service, events string) error {
-	c, err := sandbox.Dial(r.addr(), r.key)
+func (r *rig) subscribe(ctx context.Context, number int, service, events string) error {
+	c, err := sandbox.Dial(ctx, r.addr(), r.key)
 	if err != nil {
 		return err
 	}

@@ -36,10 +36,10 @@ func (l *lab) idle(ctx context.Context, name, url string) error {
 		return err
 	}
 	defer hub.close()
-	if err := hub.subscribe(1, queued, `"Created"`); err != nil {
+	if err := hub.subscribe(ctx, 1, queued, `"Created"`); err != nil {
 		return err
 	}
-	c, err := sandbox.Dial(hub.addr(), hub.key)
+	c, err := sandbox.Dial(ctx, hub.addr(), hub.key)
 	if err != nil {
 		return err
 	}

@@ -64,8 +64,9 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	}
 	defer stmt.Close()
 	queue := make(chan insert, 4096)
-	go commitPlain(db, stmt, queue)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	go commitPlain(context.WithoutCancel(ctx), db, stmt, queue)
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -105,14 +106,15 @@ func plainHandler(queue chan<- insert) http.Handler {
 }
 
 // commitPlain commits the rows, those that wait together in one transaction.
-func commitPlain(db *sql.DB, stmt *sql.Stmt, queue <-chan insert) {
+func commitPlain(ctx context.Context, db *sql.DB, stmt *sql.Stmt, queue <-chan insert) {
 	const groupSize, groupTime = 256, 5 * time.Millisecond
 	for first := range queue {
 		began := time.Now()
 		rows := []insert{first}
-		tx, err := db.Begin()
+		tx, err := db.BeginTx(ctx, nil)
 		for i := 0; err == nil && i < len(rows); i++ {
-			if _, err = tx.Stmt(stmt).Exec(rows[i].id, rows[i].data); err != nil {
+			//nolint:sqlclosecheck // closed with the transaction
+			if _, err = tx.StmtContext(ctx, stmt).ExecContext(ctx, rows[i].id, rows[i].data); err != nil {
 				break
 			}
 			if len(rows) < groupSize && time.Since(began) < groupTime {

@@ -82,7 +82,7 @@ func (w *writer) run(ctx context.Context, o *outage) {
 		if hub = o.next(ctx, hub); hub == nil {
 			return
 		}
-		conn, err := sandbox.Dial(strings.TrimPrefix(hub.URL, "http://"), w.key)
+		conn, err := sandbox.Dial(ctx, strings.TrimPrefix(hub.URL, "http://"), w.key)
 		if err != nil {
 			continue // killed before
 		}
@@ -152,6 +152,8 @@ func crashCycles(t *testing.T) int {
 
 // TestCrashLosesNothing kills the hub again and again under eight writers. What
 // was acknowledged must be there, and every event must reach the flow.
+//
+//nolint:paralleltest // it takes the machine for itself
 func TestCrashLosesNothing(t *testing.T) {
 	r := newRig(t, "")
 	key := r.key(t, "powerautomate", admin)

@@ -149,7 +149,7 @@ func TestFsyncBeforeAnswer(t *testing.T) {
 	h, err := r.Start(t.Context(), tracer)
 	require.NoError(t, err)
 	t.Cleanup(h.Kill)
-	c, err := sandbox.Dial(strings.TrimPrefix(h.URL, "http://"), key)
+	c, err := sandbox.Dial(t.Context(), strings.TrimPrefix(h.URL, "http://"), key)
 	require.NoError(t, err)
 	defer c.Close()
 	for range creates {

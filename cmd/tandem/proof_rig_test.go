@@ -24,7 +24,7 @@ import (
 // The tests in proof_*_test.go run the hub as its operator does: the built
 // binary, in a process of its own, told by flags and environment only.
 
-//nolint:gochecknoglobals // one build for all tests
+// One build serves all tests.
 var (
 	buildDir string
 	build    = sync.OnceValues(func() (string, error) { return sandbox.Build(context.Background(), buildDir) })
@@ -228,7 +228,7 @@ type inbox struct {
 func newInbox(t *testing.T) *inbox {
 	t.Helper()
 	in := &inbox{seen: map[string]map[string]bool{}, news: make(chan struct{})}
-	sink, err := sandbox.NewSink(in.take)
+	sink, err := sandbox.NewSink(t.Context(), in.take)
 	require.NoError(t, err)
 	in.sink = sink
 	t.Cleanup(sink.Close)

@@ -20,12 +20,12 @@ import (
 // both runs a test on SQLite and on PostgreSQL.
 func both(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
-	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) { t.Parallel(); test(t, "") })
 	t.Run("PostgreSQL", func(t *testing.T) { t.Parallel(); test(t, pgtest.Start(t)) })
 }
 
 func TestServeKeys(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, url string) {
 		r := newRig(t, url)
 		h := r.start(t)
@@ -61,6 +61,7 @@ func TestServeKeys(t *testing.T) {
 }
 
 func TestServeRefusesAnotherMasterKey(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, url string) {
 		r := newRig(t, url)
 		require.NoError(t, r.start(t).Stop(15*time.Second))
@@ -154,6 +155,7 @@ func TestConfigPrecedence(t *testing.T) {
 // TestStopUnderLoad ends a hub in the middle of its work: what it acknowledged
 // is there when it comes back.
 func TestStopUnderLoad(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, url string) {
 		r := newRig(t, url)
 		key, adminKey := r.key(t, "powerautomate", admin), r.key(t, "admin", admin)
@@ -165,7 +167,7 @@ func TestStopUnderLoad(t *testing.T) {
 		var running sync.WaitGroup
 		for i := range kept {
 			running.Go(func() {
-				c, err := sandbox.Dial(strings.TrimPrefix(h.URL, "http://"), key)
+				c, err := sandbox.Dial(t.Context(), strings.TrimPrefix(h.URL, "http://"), key)
 				for err == nil {
 					var status int
 					var body []byte
@@ -193,7 +195,7 @@ func TestStopUnderLoad(t *testing.T) {
 		running.Wait()
 
 		h = r.start(t)
-		c, err := sandbox.Dial(strings.TrimPrefix(h.Admin, "http://"), adminKey)
+		c, err := sandbox.Dial(t.Context(), strings.TrimPrefix(h.Admin, "http://"), adminKey)
 		require.NoError(t, err)
 		defer c.Close()
 		for _, ids := range kept {
@@ -221,7 +223,7 @@ func TestMappingsReload(t *testing.T) {
 	require.Eventually(t, func() bool { return len(services()) == 3 }, 10*time.Second, 20*time.Millisecond)
 	t.Logf("taken over after %s", time.Since(began))
 
-	r.write(t, "directory/proof.yaml", more+"    lisence: none\n")
+	r.write(t, "directory/proof.yaml", more+"    oops: none\n")
 	require.Eventually(t, func() bool { return strings.Contains(h.Log(), "directory/proof.yaml:18:5") }, 10*time.Second, 20*time.Millisecond)
 	require.Len(t, services(), 3, "the last good set goes on")
 	addTask(t, h, key, "more@proof.example")
@@ -236,7 +238,7 @@ func TestMappingsReload(t *testing.T) {
 func newBrokenRig(t *testing.T) *rig {
 	t.Helper()
 	r := newRig(t, "")
-	r.write(t, "directory/proof.yaml", proofDirectory+"    lisence: none\n")
+	r.write(t, "directory/proof.yaml", proofDirectory+"    oops: none\n")
 	return r
 }
 

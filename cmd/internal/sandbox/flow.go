@@ -55,7 +55,8 @@ const callbackPath = "/workflows/%032x/triggers/When_a_task_changes_state/versio
 
 // NewFlow starts a flow with the given number on a free loopback port.
 func NewFlow(number int, hub, key string, on func(context.Context, Event)) (*Flow, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +200,7 @@ func (f *Flow) call(ctx context.Context, method, path string, in, out any) (http
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +28,9 @@ type Conn struct {
 const callTime = 30 * time.Second
 
 // Dial connects to host:port. key may be empty.
-func Dial(addr, key string) (*Conn, error) {
-	c, err := net.DialTimeout("tcp", addr, callTime)
+func Dial(ctx context.Context, addr, key string) (*Conn, error) {
+	dialer := net.Dialer{Timeout: callTime}
+	c, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -113,8 +115,9 @@ type Sink struct {
 // NewSink starts a sink. on is called with each body before it is answered,
 // from one goroutine a connection; the body is good until on returns. Nil:
 // they are only counted.
-func NewSink(on func(body []byte)) (*Sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func NewSink(ctx context.Context, on func(body []byte)) (*Sink, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
