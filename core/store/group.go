@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type call struct {
 	ctx   context.Context
 	fn    func(context.Context, *Tx) error
 	after []func()
+	tries int
 	err   error
 	done  chan struct{}
 }
@@ -98,87 +100,99 @@ func (g *grouper) loop() {
 // commit runs first and whoever waits behind it in one transaction, then tells
 // them all. It runs on the hub's context, never on a request's.
 func (g *grouper) commit(first *call) {
+	r := &round{db: g.db, stmts: g.stmts, queue: g.queue, took: core.Stopwatch(), members: []*call{first}}
 	ctx := context.Background()
-	took := core.Stopwatch()
-	g.stmts.prepare(ctx, g.db.writes)
-	members := make([]*call, 0, 16)
-	sqltx, err := g.db.writes.BeginTxx(ctx, nil)
-	if err != nil {
-		first.finish(unavailable(err))
-		return
-	}
-	memo := map[string]any{}
-	for c := first; c != nil; {
-		members = append(members, c)
-		if err = g.run(ctx, sqltx, memo, c); err != nil {
-			break
-		}
-		c = nil
-		if len(members) < groupSize && took() < groupTime {
-			select {
-			case c = <-g.queue:
-			default:
-			}
-		}
-	}
-	if err == nil {
-		err = sqltx.Commit()
-	} else {
-		_ = sqltx.Rollback()
+	again, err := true, error(nil)
+	for again && err == nil {
+		g.stmts.prepare(ctx, g.db.writes)
+		again, err = r.try(ctx)
 	}
 	if err != nil {
 		err = unavailable(err)
 	}
-	for _, c := range members {
-		if err == nil && c.err == nil {
+	for _, c := range append(r.members, r.failed...) {
+		if c.err == nil {
+			c.err = err
+		}
+		if c.err == nil {
 			for _, f := range c.after {
 				f()
 			}
 		}
-		if c.err == nil {
-			c.err = err
-		}
 		close(c.done)
 	}
 	if err == nil {
-		g.db.opts.Grouped(len(members), took())
+		g.db.opts.Grouped(len(r.members)+len(r.failed), r.took())
 	}
 }
 
-// run runs one member under its own savepoint. The error it returns is about
-// the whole group; the member's own outcome stands in the call.
-func (g *grouper) run(ctx context.Context, sqltx *sqlx.Tx, memo map[string]any, c *call) error {
-	if c.err = c.ctx.Err(); c.err != nil {
-		return nil
-	}
-	tx := &Tx{db: g.db, tx: sqltx, stmts: g.stmts, memo: memo}
-	if _, err := tx.exec(ctx, "SAVEPOINT member"); err != nil {
-		return err
-	}
-	for range maxTries {
-		tx.after = nil
-		if c.err = tx.run(ctx, c.fn); c.err == nil {
-			break
-		}
-		clear(memo) // it may hold what is now undone
-		if _, err := tx.exec(ctx, "ROLLBACK TO member"); err != nil {
-			return errors.Join(c.err, err)
-		}
-		if !errors.Is(c.err, ErrRetry) {
-			break
-		}
-	}
-	if errors.Is(c.err, ErrRetry) {
-		c.err = unavailable(c.err)
-	}
-	c.after = tx.after
-	_, err := tx.exec(ctx, "RELEASE member")
-	return err
+// round is one group of writes on its way to disk.
+type round struct {
+	db      *DB
+	stmts   *statements
+	queue   <-chan *call
+	took    func() time.Duration
+	members []*call // in the transaction
+	failed  []*call // told to leave it
+	memo    map[string]any
+	open    map[openKey]*openCount
 }
 
-func (c *call) finish(err error) {
-	c.err = err
-	close(c.done)
+// try runs the members, takes in who else is waiting, and commits. When one
+// fails that has already written, the transaction is thrown away and again is
+// true: the others, who may be run twice, go on without it. That is rare, and
+// spares every member a savepoint.
+func (r *round) try(ctx context.Context) (again bool, err error) {
+	sqltx, err := r.db.writes.BeginTxx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if again || err != nil {
+			_ = sqltx.Rollback()
+		}
+	}()
+	r.memo, r.open = map[string]any{}, map[openKey]*openCount{}
+	for i := 0; i < len(r.members); i++ {
+		c := r.members[i]
+		tx := &Tx{db: r.db, tx: sqltx, stmts: r.stmts, memo: r.memo, round: r}
+		if c.err = c.ctx.Err(); c.err == nil {
+			c.err = tx.run(ctx, c.fn)
+		}
+		c.after = tx.after
+		if errors.Is(c.err, ErrRetry) {
+			if c.tries++; c.tries < maxTries {
+				return true, nil
+			}
+			c.err = unavailable(c.err)
+		}
+		if c.err != nil && tx.wrote {
+			r.members, r.failed = slices.Delete(r.members, i, i+1), append(r.failed, c)
+			return true, nil
+		}
+		if c.err != nil {
+			tx.uncount()
+		}
+		if i == len(r.members)-1 {
+			r.takeIn()
+		}
+	}
+	if err := r.flush(ctx, sqltx); err != nil {
+		return false, err
+	}
+	return false, sqltx.Commit()
+}
+
+// takeIn adds the next waiting call, unless the group is full or old.
+func (r *round) takeIn() {
+	if len(r.members)+len(r.failed) >= groupSize || r.took() > groupTime {
+		return
+	}
+	select {
+	case c := <-r.queue:
+		r.members = append(r.members, c)
+	default:
+	}
 }
 
 // statements keeps prepared statements. A statement cannot be prepared while

@@ -132,26 +132,6 @@ func (db *DB) Events(ctx context.Context, taskID string) ([]Event, error) {
 	return events, err
 }
 
-// AddOpen counts an open task up or down and returns how many of its tenant and
-// modality are open now. On PostgreSQL the count is spread over rows, so that
-// concurrent transactions do not wait for one another; each sees what the
-// others have committed.
-func (tx *Tx) AddOpen(ctx context.Context, t Task, delta int) (int, error) {
-	shard := ""
-	if !tx.db.sqlite {
-		shard = t.ID[len(t.ID)-1:]
-	}
-	var open int
-	err := tx.get(ctx, &open, `INSERT INTO open_tasks (tenant, modality, shard, open) VALUES (?, ?, ?, ?)
-		ON CONFLICT (tenant, modality, shard) DO UPDATE SET open = open_tasks.open + excluded.open RETURNING open`,
-		t.Tenant, string(t.Modality), shard, delta)
-	if err != nil || tx.db.sqlite {
-		return open, err
-	}
-	err = tx.get(ctx, &open, "SELECT CAST(sum(open) AS BIGINT) FROM open_tasks WHERE tenant = ? AND modality = ?", t.Tenant, string(t.Modality))
-	return open, err
-}
-
 // DueTasks returns the ids of up to limit tasks whose time has come, the most
 // overdue first.
 func (db *DB) DueTasks(ctx context.Context, now time.Time, limit int) ([]string, error) {

@@ -20,6 +20,10 @@ type Tx struct {
 	stmts *statements // SQLite only
 	memo  map[string]any
 	after []func()
+
+	round   *round // SQLite only
+	wrote   bool
+	counted []func() // take back what was counted
 }
 
 // maxTries bounds how often a function that returns ErrRetry is run.
@@ -94,6 +98,7 @@ func (tx *Tx) After(f func()) { tx.after = append(tx.after, f) }
 func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	var res sql.Result
 	var err error
+	tx.wrote = true
 	if st := tx.prepared(query); st != nil {
 		res, err = st.ExecContext(ctx, args...)
 	} else {
@@ -108,6 +113,7 @@ func (tx *Tx) exec(ctx context.Context, query string, args ...any) (int64, error
 
 // get reads one row into dest; NotFound when there is none.
 func (tx *Tx) get(ctx context.Context, dest any, query string, args ...any) error {
+	tx.wrote = tx.wrote || writes(query)
 	if st := tx.prepared(query); st != nil {
 		return wrap(st.GetContext(ctx, dest, args...))
 	}
@@ -115,6 +121,7 @@ func (tx *Tx) get(ctx context.Context, dest any, query string, args ...any) erro
 }
 
 func (tx *Tx) list(ctx context.Context, dest any, query string, args ...any) error {
+	tx.wrote = tx.wrote || writes(query)
 	if st := tx.prepared(query); st != nil {
 		return wrap(st.SelectContext(ctx, dest, args...))
 	}
