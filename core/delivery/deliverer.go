@@ -51,7 +51,7 @@ type Options struct {
 	Failed func(msg string, err error)
 
 	PerTrigger int           // calls at once to one trigger; 0: 32
-	Total      int           // calls at once to all triggers; 0: 256
+	Total      int           // calls at once to all triggers; 0: 1024
 	Expiry     time.Duration // how long an event is tried; 0: 24 h
 }
 
@@ -59,6 +59,7 @@ const (
 	leaseTime  = 15 * time.Second
 	leaseRenew = 5 * time.Second
 	leaseWait  = 250 * time.Millisecond // between looks at a lease that is another's
+	slotWait   = 10 * time.Millisecond  // between looks for a free slot
 	lastCalls  = 10 * time.Second       // what calls under way get when the hub stops
 	batch      = 256
 )
@@ -83,7 +84,7 @@ func New(o Options) *Deliverer {
 		o.PerTrigger = 32
 	}
 	if o.Total == 0 {
-		o.Total = 256
+		o.Total = 1024
 	}
 	if o.Expiry == 0 {
 		o.Expiry = 24 * time.Hour
@@ -140,7 +141,7 @@ func (d *Deliverer) Wake(triggerID string) {
 	}
 	w := &worker{
 		d: d, id: triggerID, signal: make(chan struct{}, 1), busy: map[string]bool{},
-		arrived: make(chan attempt, d.o.PerTrigger),
+		arrived: make(chan attempt, d.o.PerTrigger), limit: d.o.PerTrigger,
 	}
 	d.workers[triggerID] = w
 	ctx, calls := d.ctx, d.calls

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -154,7 +155,8 @@ func (d *Deliverer) hand(ctx context.Context, t store.Trigger) error {
 func (d *Deliverer) letter(t store.Trigger, w store.Delivery, event core.EventName) store.DeadLetter {
 	now := d.o.Clock.Now()
 	return store.DeadLetter{
-		ID: core.NewID(now), Tenant: t.Tenant, TriggerID: t.ID, TaskID: w.TaskID, Seq: w.Seq, Event: event,
+		// In this order the letters of one task are in the order of its events.
+		ID: fmt.Sprintf("%s.%04d.%s", w.TaskID, w.Seq, t.ID), Tenant: t.Tenant, TriggerID: t.ID, TaskID: w.TaskID, Seq: w.Seq, Event: event,
 		Attempts: w.Attempts, Status: w.Status, Error: w.Error, CreatedMs: w.CreatedMs, DiedMs: now.UnixMilli(),
 	}
 }

@@ -27,6 +27,7 @@ type worker struct {
 	arrived chan attempt    // attempts that have ended
 	busy    map[string]bool // tasks with a call that is not settled yet
 	calls   int             // calls that are not settled yet
+	limit   int             // calls at once: fewer while they fail, so that a dead flow holds up nobody
 	renew   time.Time       // when the lease and the trigger are looked at again
 	pause   time.Time       // the flow asked to be left alone until then
 }
@@ -93,16 +94,19 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 			}
 			w.renew = now.Add(leaseRenew)
 		}
-		room := func() bool { return w.calls < w.d.o.PerTrigger && !now.Before(w.pause) }
+		room := func() bool { return w.calls < w.limit && !now.Before(w.pause) }
 		if len(queue) == 0 && room() {
 			if queue, err = w.due(ctx, now); err != nil {
 				return true, err
 			}
 		}
 		if room() {
-			queue = w.start(ctx, calls, queue)
+			queue = w.start(calls, queue)
 		}
 		next := w.renew
+		if len(queue) > 0 && room() { // no slot was free: they are the other triggers'
+			next = now.Add(slotWait)
+		}
 		if len(queue) == 0 && w.calls == 0 {
 			later, err := w.d.o.DB.NextDelivery(ctx, w.id, now)
 			if err != nil {
@@ -182,12 +186,12 @@ func (w *worker) due(ctx context.Context, now time.Time) ([]store.Delivery, erro
 }
 
 // start begins calls as far as there is room and returns what is left.
-func (w *worker) start(ctx, calls context.Context, queue []store.Delivery) []store.Delivery {
-	for len(queue) > 0 && w.calls < w.d.o.PerTrigger {
+func (w *worker) start(calls context.Context, queue []store.Delivery) []store.Delivery {
+	for len(queue) > 0 && w.calls < w.limit {
 		select {
 		case w.d.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
+		default:
+			return queue
 		}
 		next := queue[0]
 		queue = queue[1:]
@@ -308,6 +312,13 @@ func (w *worker) record(ctx context.Context, tx *store.Tx, a attempt) error {
 // consequences does what an answer means for the trigger itself.
 func (w *worker) consequences(ctx context.Context, done []attempt) error {
 	for _, a := range done {
+		switch a.verdict.outcome {
+		case delivered:
+			w.limit = min(2*w.limit, w.d.o.PerTrigger)
+		case retry:
+			w.limit = max(w.limit/2, 1)
+		case dead, ended, interrupted:
+		}
 		switch {
 		case a.verdict.outcome == ended:
 			w.renew = time.Time{}

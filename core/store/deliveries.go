@@ -111,7 +111,7 @@ func (tx *Tx) Bury(ctx context.Context, l DeadLetter) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	_, err = tx.exec(ctx, "INSERT INTO dead_letters ("+deadLetterColumns+") VALUES ("+rows(11, "?")+")",
+	_, err = tx.exec(ctx, "INSERT INTO dead_letters ("+deadLetterColumns+") VALUES ("+rows(11, "?")+") ON CONFLICT DO NOTHING",
 		l.ID, l.Tenant, l.TriggerID, l.TaskID, l.Seq, string(l.Event), l.Attempts, l.Status, l.Error, l.CreatedMs, l.DiedMs)
 	return err
 }

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
@@ -35,6 +37,8 @@ type DB struct {
 	writes *sqlx.DB // SQLite: exactly one connection
 	reads  *sqlx.DB
 	group  *grouper // SQLite only
+
+	refused atomic.Bool // the last write could not be taken
 
 	mu       sync.RWMutex
 	rebound  map[string]string
@@ -124,10 +128,18 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// Ping tells whether the database answers.
+// Ping tells whether the database answers, and, after a write that failed, also
+// whether it takes writes again.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return wrap(db.reads.GetContext(ctx, &one, "SELECT 1"))
+	if err := db.reads.GetContext(ctx, &one, "SELECT 1"); err != nil || !db.refused.Load() {
+		return wrap(err)
+	}
+	return db.Write(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.exec(ctx, "INSERT INTO settings (name, value) VALUES ('probe', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+			[]byte(rand.Text()))
+		return err
+	})
 }
 
 // SQLite tells which of the two databases this is.

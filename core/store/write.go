@@ -41,6 +41,15 @@ const maxTries = 10
 //
 // Errors: what fn returns; Unavailable when the database cannot take the work.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	err := db.write(ctx, fn)
+	refused := err != nil && core.KindOf(err) == core.Unavailable
+	if (refused || err == nil) && refused != db.refused.Load() {
+		db.refused.Store(refused)
+	}
+	return err
+}
+
+func (db *DB) write(ctx context.Context, fn func(context.Context, *Tx) error) error {
 	if db.sqlite {
 		return db.group.write(ctx, fn)
 	}
