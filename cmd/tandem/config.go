@@ -143,7 +143,7 @@ func splitList(from, to reflect.Type, value any) (any, error) {
 
 // loadFile reads the config file; a key that is no setting is refused.
 func loadFile(k *koanf.Koanf, path string, names []string) error {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("config file: %w", err)
 	}

@@ -24,7 +24,7 @@ func openDatabase(ctx context.Context, c *config, grouped func(int, time.Duratio
 			return nil, fmt.Errorf("data folder: %w", err)
 		}
 		// The driver would make it readable for everybody.
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the file
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("database: %w", err)
 		}
@@ -48,11 +48,11 @@ func lockDatabase(c *config) (release func(), err error) {
 	if !ok {
 		return func() {}, nil
 	}
-	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // beside the database
+	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the database: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor fits
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("another tandem serves %s; several replicas need PostgreSQL", file)
 	}
@@ -117,7 +117,7 @@ func (migrateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // everything is committed
+	defer db.Close()
 	_, err = fmt.Fprintln(p.stdout, "The database is up to date.")
 	return err
 }

@@ -35,7 +35,7 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	getenv := p.getenv
 	p.getenv = func(name string) string {
 		if name == "TANDEM_DATA_DIR" {

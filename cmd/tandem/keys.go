@@ -30,7 +30,7 @@ func (p *program) keyed(ctx context.Context, do func(c *config, db *store.DB) er
 	if err != nil {
 		return err
 	}
-	defer db.Close() //nolint:errcheck // everything is committed
+	defer db.Close()
 	return do(c, db)
 }
 

@@ -65,7 +65,7 @@ func loadMappings(ctx context.Context, files fs.FS, e *engine.Engine) (*mapped, 
 		findings = found
 	}
 	if len(findings) > 0 {
-		errs := []error{fmt.Errorf("%d findings in the mapping files:", len(findings))}
+		errs := []error{fmt.Errorf("%d findings in the mapping files", len(findings))}
 		for _, f := range findings {
 			errs = append(errs, errors.New("  "+f.String()))
 		}

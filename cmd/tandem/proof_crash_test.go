@@ -151,9 +151,8 @@ func crashCycles(t *testing.T) int {
 }
 
 // TestCrashLosesNothing kills the hub again and again under eight writers. What
-// was acknowledged must be there, and every event must reach the flow.
-//
-//nolint:paralleltest // it takes the machine for itself
+// was acknowledged must be there, and every event must reach the flow. It takes
+// the machine for itself.
 func TestCrashLosesNothing(t *testing.T) {
 	r := newRig(t, "")
 	key := r.key(t, "powerautomate", admin)

@@ -84,7 +84,7 @@ func newHub(ctx context.Context, c *config, log *slog.Logger) (_ *hub, err error
 	if err := h.rooms(ctx); err != nil {
 		return nil, err
 	}
-	if err := h.doors(); err != nil {
+	if err := h.doors(ctx); err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -196,7 +196,7 @@ func (h *hub) prune(ctx context.Context) error {
 }
 
 // doors builds the adapters and the listeners.
-func (h *hub) doors() (err error) {
+func (h *hub) doors(ctx context.Context) (err error) {
 	c := h.config
 	options := server.Options{
 		Logger: h.log, Clock: h.clock, PublicURL: c.PublicURL, TrustedProxies: h.config.proxies,
@@ -230,10 +230,11 @@ func (h *hub) doors() (err error) {
 	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
 		h.private.Echo().Match([]string{http.MethodGet, http.MethodHead}, path, pages)
 	}
-	if h.callers, err = net.Listen("tcp", c.Listen); err != nil {
+	var listen net.ListenConfig
+	if h.callers, err = listen.Listen(ctx, "tcp", c.Listen); err != nil {
 		return fmt.Errorf("listen for callers: %w", err)
 	}
-	if h.admins, err = net.Listen("tcp", c.AdminListen); err != nil {
+	if h.admins, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return fmt.Errorf("listen for admins: %w", err)
 	}
 	return nil

@@ -85,42 +85,26 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		now := w.d.o.Clock.Now()
-		if !now.Before(w.renew) {
-			if mine, err = w.claim(ctx); err != nil || !mine {
-				if errors.Is(err, errInactive) {
-					return true, w.d.clear(ctx, w.trigger, w.trigger.Reason, true)
+		if mine, err = w.hold(ctx, now); err != nil || !mine {
+			if errors.Is(err, errInactive) {
+				return true, w.d.clear(ctx, w.trigger, w.trigger.Reason, true)
+			}
+			return mine, err
+		}
+		if w.room(now) {
+			if len(queue) == 0 {
+				if queue, err = w.due(ctx, now); err != nil {
+					return true, err
 				}
-				return mine, err
 			}
-			w.renew = now.Add(leaseRenew)
-		}
-		room := func() bool { return w.calls < w.limit && !now.Before(w.pause) }
-		if len(queue) == 0 && room() {
-			if queue, err = w.due(ctx, now); err != nil {
-				return true, err
-			}
-		}
-		if room() {
 			queue = w.start(calls, queue)
 		}
-		next := w.renew
-		if len(queue) > 0 && room() { // no slot was free: they are the other triggers'
-			next = now.Add(slotWait)
+		next, err := w.next(ctx, now, len(queue))
+		if err != nil {
+			return true, err
 		}
-		if len(queue) == 0 && w.calls == 0 {
-			later, err := w.d.o.DB.NextDelivery(ctx, w.id, now)
-			if err != nil {
-				return true, err
-			}
-			if now.Before(w.pause) && (later.IsZero() || w.pause.Before(later)) {
-				later = w.pause // what is due already goes on then
-			}
-			if later.IsZero() && len(w.signal) == 0 {
-				return true, w.release(ctx)
-			}
-			if later.Before(next) {
-				next = later
-			}
+		if next.IsZero() && len(w.signal) == 0 {
+			return true, w.release(ctx)
 		}
 		timer.Reset(max(next.Sub(now), time.Millisecond))
 		select {
@@ -134,6 +118,40 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// room tells whether another call may begin.
+func (w *worker) room(now time.Time) bool { return w.calls < w.limit && !now.Before(w.pause) }
+
+// hold takes or renews the lease when it is time to.
+func (w *worker) hold(ctx context.Context, now time.Time) (mine bool, err error) {
+	if now.Before(w.renew) {
+		return true, nil
+	}
+	w.renew = now.Add(leaseRenew)
+	return w.claim(ctx)
+}
+
+// next returns when there is something to do again if nothing happens before;
+// the zero time when nothing waits any more.
+func (w *worker) next(ctx context.Context, now time.Time, queued int) (time.Time, error) {
+	switch {
+	case queued > 0 && w.room(now): // no slot was free: they are the other triggers'
+		return now.Add(slotWait), nil
+	case queued > 0 || w.calls > 0:
+		return w.renew, nil
+	}
+	later, err := w.d.o.DB.NextDelivery(ctx, w.id, now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if now.Before(w.pause) && (later.IsZero() || w.pause.Before(later)) {
+		later = w.pause // what is due already goes on then
+	}
+	if later.IsZero() || later.Before(w.renew) {
+		return later, nil
+	}
+	return w.renew, nil
 }
 
 // release gives the lease back, so that a replica that has something for the

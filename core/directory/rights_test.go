@@ -136,7 +136,8 @@ func TestLists(t *testing.T) {
 		tasks, external, preferred []string
 	}{
 		{
-			"admin", []string{"bare", "other", "own", "routing"},
+			"admin",
+			[]string{"bare", "other", "own", "routing"},
 			[]string{"own"},
 			[]string{"agent", "ch", "emea", "emeas", "member"},
 		},

@@ -183,7 +183,7 @@ func empty(node *yaml.Node) bool {
 	return len(node.Content) == 0
 }
 
-func (d *decoder) scalar(name string, node *yaml.Node, v reflect.Value) {
+func (d *decoder) scalar(name string, node *yaml.Node, v reflect.Value) { //nolint:gocyclo // one case a kind, all alike
 	what := ""
 	switch kind := v.Kind(); {
 	case v.Type() == durationType:
@@ -223,7 +223,7 @@ func (d *decoder) scalar(name string, node *yaml.Node, v reflect.Value) {
 		}
 		what = "a number"
 	default:
-		panic(fmt.Sprintf("mapping: cannot decode into %s", v.Type()))
+		panic(fmt.Sprintf("mapping: cannot decode into %s", v.Type())) //nolint:forbidigo // a fault of the program, as the contract says
 	}
 	d.wrong(name, node, what)
 }

@@ -160,9 +160,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	if err := srv.Shutdown(wait); err != nil {
 		_ = srv.Close() // the requests still open are cut; the error below says so
-		<-served
+		<-served        //nolint:errcheck // always http.ErrServerClosed
 		return fmt.Errorf("shutdown: %w", err)
 	}
-	<-served
+	<-served //nolint:errcheck // always http.ErrServerClosed
 	return nil
 }

@@ -228,7 +228,7 @@ func TestDecodeJSON(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, code)
 }
 
-func TestUnmarshalStrictCostsNothing(t *testing.T) { //nolint:paralleltest // counts allocations
+func TestUnmarshalStrictCostsNothing(t *testing.T) {
 	data := []byte(`{"serviceUpn":"support@contoso.example","items":[{"name":"a","count":1}],"self":{"rate":1.5}}`)
 	p := planOf(reflect.TypeFor[*sample]())
 	require.Zero(t, testing.AllocsPerRun(100, func() {

@@ -33,7 +33,7 @@ func due(t *testing.T, db *store.DB, after time.Duration, limit int) []string {
 	t.Helper()
 	var names []string
 	for _, d := range must(db.DueDeliveries(t.Context(), "t", noon.Add(after), limit))(t) {
-		require.Equal(t, `{"name":"Queued"}`, string(d.Event))
+		require.JSONEq(t, `{"name":"Queued"}`, string(d.Event))
 		names = append(names, fmt.Sprint(d.TaskID, d.Seq))
 	}
 	return names

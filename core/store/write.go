@@ -70,7 +70,7 @@ func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *Tx) error
 		}
 		return unavailable(err)
 	}
-	defer conn.Close() //nolint:errcheck // only returns the connection to the pool
+	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
 	sqltx, err := conn.BeginTxx(ctx, nil)
 	if err != nil {
