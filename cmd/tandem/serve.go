@@ -19,6 +19,7 @@ import (
 	"tandem/authstore"
 	"tandem/core"
 	"tandem/core/delivery"
+	"tandem/core/directory"
 	"tandem/core/engine"
 	"tandem/core/jobs"
 	"tandem/core/observe"
@@ -183,7 +184,10 @@ func (h *hub) duties() []jobs.Duty {
 func (h *hub) prune(ctx context.Context) error {
 	now := h.clock.Now()
 	err := h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.PruneKeys(ctx, now.Add(-24*time.Hour), now.Add(-h.config.Retention))
+		if err := tx.PruneKeys(ctx, now.Add(-engine.KeyLife), now.Add(-directory.MaxDeduplicateWindow)); err != nil {
+			return err
+		}
+		return tx.PruneTriggers(ctx, now.Add(-h.config.Retention))
 	})
 	for more := err == nil; more && err == nil && ctx.Err() == nil; {
 		err = h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {

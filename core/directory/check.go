@@ -193,8 +193,8 @@ func (l *loader) deduplicate(e serviceEntry) (by string, window time.Duration) {
 		}
 	case !e.DeduplicateBy.Given():
 		l.add(given.Pos, "deduplicate_window needs deduplicate_by")
-	case given.Value <= 0 || given.Value > maxDeduplicateWindow:
-		l.add(given.Pos, "deduplicate_window must be more than 0s and at most %dh", maxDeduplicateWindow/time.Hour)
+	case given.Value <= 0 || given.Value > MaxDeduplicateWindow:
+		l.add(given.Pos, "deduplicate_window must be more than 0s and at most %dh", MaxDeduplicateWindow/time.Hour)
 	default:
 		window = given.Value
 	}

@@ -14,8 +14,11 @@ import (
 const (
 	defaultMaxExternalTasks  = 10_000
 	defaultDeduplicateWindow = 10 * time.Minute
-	maxDeduplicateWindow     = 7 * 24 * time.Hour
 )
+
+// MaxDeduplicateWindow is the longest time for which one task can stand for
+// others with the same business key.
+const MaxDeduplicateWindow = 7 * 24 * time.Hour
 
 // maxFindings bounds what is said about one file, and what it costs.
 const maxFindings = 100

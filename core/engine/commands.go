@@ -11,8 +11,8 @@ import (
 	"tandem/core/store"
 )
 
-// keyLife is how long an answer is kept under its idempotency key.
-const keyLife = 24 * time.Hour
+// KeyLife is how long an answer is kept under its idempotency key.
+const KeyLife = 24 * time.Hour
 
 // Key makes a command idempotent: a second one with the same key gets the first
 // answer, byte for byte.
@@ -131,7 +131,7 @@ func (e *Engine) first(ctx context.Context, tx *store.Tx, r *run, n NewTask) (*c
 
 // kept returns the answer kept under a key, nil when there is none.
 func (e *Engine) kept(ctx context.Context, tx *store.Tx, tenant string, k *Key) ([]byte, error) {
-	old, err := tx.Replay(ctx, tenant, k.Name, e.now().Add(-keyLife))
+	old, err := tx.Replay(ctx, tenant, k.Name, e.now().Add(-KeyLife))
 	switch {
 	case err != nil && core.KindOf(err) == core.NotFound:
 		return nil, nil
@@ -155,7 +155,7 @@ func (e *Engine) keep(ctx context.Context, tx *store.Tx, tenant string, k *Key, 
 		return nil
 	}
 	now := e.now()
-	return tx.SaveReplay(ctx, store.Replay{Tenant: tenant, Key: k.Name, BodyHash: k.BodyHash[:], Answer: answer}, now, now.Add(-keyLife))
+	return tx.SaveReplay(ctx, store.Replay{Tenant: tenant, Key: k.Name, BodyHash: k.BodyHash[:], Answer: answer}, now, now.Add(-KeyLife))
 }
 
 // Allow decides whether a caller may touch a task. It is called inside the

@@ -231,3 +231,19 @@ func TestLeases(t *testing.T) {
 		require.True(t, lease("b", "two", time.Hour), "it had ended")
 	})
 }
+
+func TestPruneTriggers(t *testing.T) {
+	both(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		insertTrigger(t, db, newTrigger("active"), newTrigger("old"), newTrigger("late"))
+		write(t, db, func(tx *store.Tx) error { return tx.EndTrigger(ctx, "old", "over", noon.Add(-time.Hour)) })
+		write(t, db, func(tx *store.Tx) error { return tx.EndTrigger(ctx, "late", "over", noon) })
+		write(t, db, func(tx *store.Tx) error { return tx.PruneTriggers(ctx, noon) })
+		_, err := db.Trigger(ctx, "old")
+		require.Equal(t, core.NotFound, core.KindOf(err))
+		for _, id := range []string{"active", "late"} {
+			_, err := db.Trigger(ctx, id)
+			require.NoError(t, err)
+		}
+	})
+}

@@ -158,6 +158,14 @@ func (tx *Tx) ClearTriggerMisses(ctx context.Context, id string) error {
 	return err
 }
 
+// PruneTriggers deletes triggers that ended before the given time and have no
+// dead letters.
+func (tx *Tx) PruneTriggers(ctx context.Context, before time.Time) error {
+	_, err := tx.exec(ctx, `DELETE FROM triggers WHERE ended_ms < ? AND id NOT IN (SELECT trigger_id FROM dead_letters)
+		AND id NOT IN (SELECT trigger_id FROM deliveries)`, ms(before))
+	return err
+}
+
 // Trigger returns a trigger by its id; NotFound when there is none.
 func (db *DB) Trigger(ctx context.Context, id string) (Trigger, error) {
 	var r triggerRow
