@@ -79,6 +79,7 @@ type rig struct {
 	keys    map[string]string
 	hook    string // address of a flow that takes everything
 	calls   chan called
+	options Options // without BaseURL, which is the server's
 }
 
 type plainSealer struct{}
@@ -148,15 +149,12 @@ func newRig(t testing.TB) *rig {
 	running.Go(func() { deliverer.Run(run) })
 	t.Cleanup(func() { stop(); running.Wait() })
 
-	srv, err := server.New(server.Options{Clock: clock})
-	require.NoError(t, err)
-	New(Options{
+	r.options = Options{
 		Engine: r.engine, Triggers: deliverer, Callers: server.NewCallers(db, nil, clock),
 		Directory: func() *directory.Directory { return dir },
 		Workflow:  func(name string) *flow.Workflow { return r.flows[name] },
-		BaseURL:   srv.BaseURL,
-	}).Mount(srv.Echo())
-	r.handler = srv.Echo()
+	}
+	r.handler = r.serve(t, "")
 	for _, upn := range []string{admin, ouadmin, owner, limited, supervisor, agent1} {
 		r.keys[upn] = r.key(t, "contoso", upn, Platform)
 	}
@@ -168,6 +166,17 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
+// serve returns the adapter on a server that is known as publicURL.
+func (r *rig) serve(t testing.TB, publicURL string) http.Handler {
+	t.Helper()
+	srv, err := server.New(server.Options{Clock: core.SystemClock{}, PublicURL: publicURL})
+	require.NoError(t, err)
+	o := r.options
+	o.BaseURL = srv.BaseURL
+	New(o).Mount(srv.Echo())
+	return srv.Echo()
+}
+
 func (r *rig) key(t testing.TB, tenant, upn, adapter string) string {
 	t.Helper()
 	key, hash := server.NewKey()
@@ -177,7 +186,7 @@ func (r *rig) key(t testing.TB, tenant, upn, adapter string) string {
 	return key
 }
 
-// do makes a call; headers are name, value pairs.
+// do makes a call; path may be a whole address, headers are name, value pairs.
 func (r *rig) do(who, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	req := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {

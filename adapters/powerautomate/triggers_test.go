@@ -58,6 +58,31 @@ func TestTriggerLife(t *testing.T) {
 	}
 }
 
+// TestTriggerAddress: the platform calls what Location says, word for word.
+func TestTriggerAddress(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, c := range []struct{ public, reached, want string }{
+		{"", "http://example.com", "http://example.com"},
+		{"", "http://hub.contoso.example:8080", "http://hub.contoso.example:8080"},
+		{"", "https://hub.contoso.example", "https://hub.contoso.example"},
+		{"https://public.example", "http://10.0.0.1:8080", "https://public.example"},
+		{"https://public.example/tandem/", "https://hub.contoso.example", "https://public.example/tandem"},
+	} {
+		r.handler = r.serve(t, c.public)
+		rec := r.do(owner, http.MethodPost, c.reached+"/v1/triggers/tasks",
+			`{"config":{"url":"`+r.hook+`","services":["support@contoso.example"],"taskEvents":[]}}`, "X-Forwarded-Host", "evil.example")
+		require.Equal(t, http.StatusCreated, rec.Code, rec.Body.String())
+		require.Empty(t, rec.Body.String())
+		path, found := strings.CutPrefix(rec.Header().Get("Location"), c.want+"/v1/triggers/tasks/")
+		require.True(t, found, rec.Header().Get("Location"))
+		require.Regexp(t, `^[\w-]{43}$`, path)
+		require.Len(t, r.active(t), 1)
+		require.Equal(t, http.StatusNoContent, r.do(nobody, http.MethodDelete, c.reached+"/v1/triggers/tasks/"+path, "").Code)
+		require.Empty(t, r.active(t))
+	}
+}
+
 func (r *rig) active(t testing.TB) []store.Trigger {
 	t.Helper()
 	var list []store.Trigger
