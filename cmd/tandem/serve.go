@@ -173,30 +173,42 @@ func (h *hub) mayReceive(t store.Trigger) error {
 // duties are what one of the replicas must do now and then.
 func (h *hub) duties() []jobs.Duty {
 	return []jobs.Duty{
-		{Name: "wake deliveries", Every: time.Second, Do: func(ctx context.Context) error { h.deliverer.Kick(ctx); return nil }},
-		{Name: "wake workflows", Every: time.Second, Do: func(context.Context) error { h.engine.Wake(); return nil }},
 		{Name: "check trigger owners", Every: 30 * time.Second, Do: h.deliverer.Sweep},
 		{Name: "prune", Every: 10 * time.Minute, Do: h.prune},
 	}
 }
 
-// prune deletes what has been kept long enough, in small steps.
+// prune deletes what has been kept long enough, in small steps, so that nobody
+// waits for it.
 func (h *hub) prune(ctx context.Context) error {
+	const step = 200
 	now := h.clock.Now()
-	err := h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.PruneKeys(ctx, now.Add(-engine.KeyLife), now.Add(-directory.MaxDeduplicateWindow)); err != nil {
-			return err
+	kept := now.Add(-h.config.Retention)
+	for _, delete := range []func(context.Context, *store.Tx) (int, error){
+		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTasks(ctx, kept, step) },
+		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTriggers(ctx, kept, step) },
+		func(ctx context.Context, tx *store.Tx) (int, error) {
+			return tx.PruneReplays(ctx, now.Add(-engine.KeyLife), step)
+		},
+		func(ctx context.Context, tx *store.Tx) (int, error) {
+			return tx.PruneBusinessKeys(ctx, now.Add(-directory.MaxDeduplicateWindow), step)
+		},
+	} {
+		for more := true; more; {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			err := h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+				n, err := delete(ctx, tx)
+				more = n == step
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
-		return tx.PruneTriggers(ctx, now.Add(-h.config.Retention))
-	})
-	for more := err == nil; more && err == nil && ctx.Err() == nil; {
-		err = h.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			n, err := tx.PruneTasks(ctx, now.Add(-h.config.Retention), 100)
-			more = n == 100
-			return err
-		})
 	}
-	return err
+	return nil
 }
 
 // doors builds the adapters and the listeners.
@@ -292,16 +304,18 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	defer h.close()
 	group, ctx := errgroup.WithContext(ctx)
 	// First no new calls, then the rooms behind: calls in flight still need them.
+	open, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
 	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRooms()
+	defer stopCalls()
 	group.Go(func() error {
 		defer stopRooms()
-		return h.public.Serve(ctx, h.callers)
+		return h.public.Serve(open, h.callers)
 	})
 	group.Go(func() error { return h.private.Serve(rooms, h.admins) })
 	group.Go(func() error { h.deliverer.Run(rooms); return nil })
 	group.Go(func() error {
-		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow not stepped, tried again", "task", id, "error", err) })
+		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow could not be stepped", "task", id, "error", err) })
 		return nil
 	})
 	group.Go(func() error {
@@ -321,6 +335,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	ready()
 	<-ctx.Done()
 	h.health.SetDraining()
+	stopCalls()
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil

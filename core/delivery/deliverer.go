@@ -53,6 +53,7 @@ type Options struct {
 	PerTrigger int           // calls at once to one trigger; 0: 32
 	Total      int           // calls at once to all triggers; 0: 1024
 	Expiry     time.Duration // how long an event is tried; 0: 24 h
+	Look       time.Duration // between looks for what is due; 0: 1 s
 }
 
 const (
@@ -60,8 +61,8 @@ const (
 	leaseRenew = 5 * time.Second
 	leaseWait  = 250 * time.Millisecond // between looks at a lease that is another's
 	slotWait   = 10 * time.Millisecond  // between looks for a free slot
-	lastCalls  = 10 * time.Second       // what calls under way get when the hub stops
-	batch      = 256
+	lastCalls  = 3 * time.Second        // what calls under way get when the hub stops
+	batch      = 64
 )
 
 // Deliverer delivers events to triggers. All methods may be called from
@@ -89,6 +90,9 @@ func New(o Options) *Deliverer {
 	if o.Expiry == 0 {
 		o.Expiry = 24 * time.Hour
 	}
+	if o.Look == 0 {
+		o.Look = time.Second
+	}
 	if o.Observe == nil {
 		o.Observe = func(string, time.Duration) {}
 	}
@@ -109,8 +113,15 @@ func (d *Deliverer) Run(ctx context.Context) {
 	d.mu.Lock()
 	d.ctx, d.calls = ctx, calls
 	d.mu.Unlock()
-	d.Kick(ctx)
-	<-ctx.Done()
+	ticker := time.NewTicker(d.o.Look)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		d.WakeDue(ctx)
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
 	d.mu.Lock()
 	d.ctx = nil
 	d.mu.Unlock()
@@ -148,8 +159,9 @@ func (d *Deliverer) Wake(triggerID string) {
 	d.running.Go(func() { w.run(ctx, calls) })
 }
 
-// Kick wakes every trigger that has something to send.
-func (d *Deliverer) Kick(ctx context.Context) {
+// WakeDue wakes every trigger that has something to send. Run does so again and
+// again: for what is due later, and for what another replica left behind.
+func (d *Deliverer) WakeDue(ctx context.Context) {
 	ids, err := d.o.DB.TriggersDue(ctx, d.o.Clock.Now())
 	if err != nil {
 		if ctx.Err() == nil {

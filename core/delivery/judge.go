@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -57,10 +58,14 @@ var endings = map[string]string{
 // judge decides what an attempt that ended now came to. It is pure.
 func judge(res *outbound.Response, err error, now time.Time) verdict {
 	if err != nil {
-		if core.KindOf(err) == core.Forbidden {
-			return verdict{outcome: dead, reason: err.Error()}
+		reason := "the call failed inside the hub"
+		if e, ok := errors.AsType[*core.Error](err); ok {
+			reason = e.Message // not the cause: it may say what a name resolves to
 		}
-		return verdict{outcome: retry, reason: err.Error()}
+		if core.KindOf(err) == core.Forbidden {
+			return verdict{outcome: dead, reason: reason}
+		}
+		return verdict{outcome: retry, reason: reason}
 	}
 	reason := "the flow answered " + strconv.Itoa(res.Status)
 	switch s := res.Status; {

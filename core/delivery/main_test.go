@@ -135,7 +135,7 @@ func (r *rig) deliverer() *delivery.Deliverer {
 	signer, err := authstore.NewSigner(r.secret)
 	require.NoError(r.t, err)
 	return delivery.New(delivery.Options{
-		DB: r.db, Clock: r.clock, Sender: client, Hosts: hosts, Sealer: sealer{},
+		DB: r.db, Clock: r.clock, Sender: client, Hosts: hosts, Sealer: sealer{}, Look: 5 * time.Millisecond,
 		Sign:   func(_, id string, at time.Time, body []byte) (string, error) { return signer.Sign(id, at, body), nil },
 		Chance: func() float64 { return 0 },
 		Render: func(e core.Event) ([]byte, error) {
@@ -219,7 +219,9 @@ func (r *rig) put(trigger, task string, events int) {
 		var rows []store.Event
 		var ds []store.Delivery
 		for seq := 1; seq <= events; seq++ {
-			data, err := json.Marshal(core.Event{Name: core.Queued, At: noon, Task: core.Task{ID: task}})
+			data, err := json.Marshal(core.Event{
+				Name: core.Queued, At: noon, Task: core.Task{ID: task, Service: core.ServiceRef{UPN: "support@contoso.example"}},
+			})
 			if err != nil {
 				return err
 			}
@@ -247,8 +249,12 @@ func (r *rig) due(trigger string, after time.Duration) {
 	r.t.Helper()
 	now := r.clock.Now()
 	r.until(func() bool {
-		next, err := r.db.NextDelivery(r.t.Context(), trigger, now)
-		return err == nil && next.Equal(now.Add(after))
+		before, err := r.db.DueDeliveries(r.t.Context(), trigger, now.Add(after-time.Millisecond), 1)
+		if err != nil || len(before) > 0 {
+			return false
+		}
+		then, err := r.db.DueDeliveries(r.t.Context(), trigger, now.Add(after), 1)
+		return err == nil && len(then) == 1
 	})
 }
 

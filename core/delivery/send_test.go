@@ -282,7 +282,7 @@ func TestReplicasShareTriggers(t *testing.T) {
 			stopOne() // the other takes over what it held
 		}
 	}
-	two.Kick(t.Context())
+	two.WakeDue(t.Context())
 	r.settled(0, 0)
 	inOrder(t, r.called(), 100, 4)
 }

@@ -8,10 +8,15 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"tandem/core"
 	"tandem/core/store"
 )
+
+// maxTriggers bounds the triggers of a tenant: every event writes a row for each
+// that wants it, in a transaction that other tenants share.
+const maxTriggers = 1000
 
 // Subscription is what a flow asks for. An empty set means all.
 type Subscription struct {
@@ -43,7 +48,8 @@ func flowOf(rawURL string) string {
 // address, which is kept nowhere. A trigger of the same flow made earlier ends,
 // and what it had not delivered goes to the new one.
 //
-// Errors: Invalid when the callback is not one that the hub may call.
+// Errors: Invalid when the callback is not one that the hub may call; Throttled
+// with code TRIGGER_LIMIT when the tenant has too many triggers.
 func (d *Deliverer) Subscribe(ctx context.Context, s Subscription) (string, error) {
 	u, err := d.o.Hosts.CheckURL(s.URL)
 	if err != nil {
@@ -63,6 +69,16 @@ func (d *Deliverer) Subscribe(ctx context.Context, s Subscription) (string, erro
 	}
 	t.URL = d.o.Sealer.Seal(urlPlace(t), []byte(s.URL))
 	err = d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n, err := tx.CountTriggers(ctx, t.Tenant)
+		if err != nil {
+			return err
+		}
+		if n >= maxTriggers {
+			return &core.Error{
+				Kind: core.Throttled, Code: "TRIGGER_LIMIT", RetryAfter: time.Minute,
+				Message: fmt.Sprintf("the tenant has %d triggers, and each event goes to all that want it; delete flows that are no longer used", n),
+			}
+		}
 		tx.After(func() { d.Wake(t.ID) })
 		return tx.InsertTrigger(ctx, t)
 	})
@@ -90,30 +106,29 @@ func (d *Deliverer) Unsubscribe(ctx context.Context, address, tenant string) err
 	if tenant != "" && tenant != t.Tenant || t.State == store.TriggerEnded {
 		return nil
 	}
-	return d.end(ctx, t, "the flow unsubscribed", false)
-}
-
-// end ends a trigger. What waits for it becomes dead letters, or is dropped
-// when the flow itself no longer wants it.
-func (d *Deliverer) end(ctx context.Context, t store.Trigger, reason string, keep bool) error {
 	if err := d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.EndTrigger(ctx, t.ID, reason, d.o.Clock.Now())
+		return tx.EndTrigger(ctx, t.ID, "the flow unsubscribed", d.o.Clock.Now())
 	}); err != nil {
 		return err
 	}
-	return d.clear(ctx, t, reason, keep)
+	return d.emptyOutbox(ctx, t, false) // the flow itself no longer wants it
 }
 
-// clear empties the outbox of a trigger that receives nothing any more. What a
-// newer trigger of its flow can have goes there.
-func (d *Deliverer) clear(ctx context.Context, t store.Trigger, reason string, keep bool) error {
+// emptyOutbox empties the outbox of a trigger that receives nothing any more. It
+// stops when the trigger has become active meanwhile.
+func (d *Deliverer) emptyOutbox(ctx context.Context, t store.Trigger, keep bool) error {
 	if keep {
-		if err := d.hand(ctx, t); err != nil {
+		if err := d.handOver(ctx, t); err != nil {
 			return err
 		}
 	}
 	for more := true; more; {
 		err := d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			more = false
+			state, reason, err := tx.TriggerState(ctx, t.ID)
+			if err != nil || state == store.TriggerActive {
+				return err
+			}
 			waiting, err := tx.Waiting(ctx, t.ID, 100)
 			more = len(waiting) > 0
 			for _, w := range waiting {
@@ -125,7 +140,7 @@ func (d *Deliverer) clear(ctx context.Context, t store.Trigger, reason string, k
 					continue
 				}
 				w.Error = reason
-				err = tx.Bury(ctx, d.letter(t, w, core.EventName(w.Event)))
+				err = tx.Bury(ctx, d.deadLetter(t, w, core.EventName(w.Event)))
 			}
 			return err
 		})
@@ -136,9 +151,9 @@ func (d *Deliverer) clear(ctx context.Context, t store.Trigger, reason string, k
 	return nil
 }
 
-// hand gives what waits for a trigger to the newer one of its flow, if there is
+// handOver gives what waits for a trigger to the newer one of its flow, if there is
 // one: a task may write an event for a trigger that ends at that moment.
-func (d *Deliverer) hand(ctx context.Context, t store.Trigger) error {
+func (d *Deliverer) handOver(ctx context.Context, t store.Trigger) error {
 	return d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		newer, err := tx.ActiveTrigger(ctx, t.ID)
 		switch {
@@ -152,7 +167,7 @@ func (d *Deliverer) hand(ctx context.Context, t store.Trigger) error {
 	})
 }
 
-func (d *Deliverer) letter(t store.Trigger, w store.Delivery, event core.EventName) store.DeadLetter {
+func (d *Deliverer) deadLetter(t store.Trigger, w store.Delivery, event core.EventName) store.DeadLetter {
 	now := d.o.Clock.Now()
 	return store.DeadLetter{
 		// In this order the letters of one task are in the order of its events.
@@ -191,7 +206,7 @@ func (d *Deliverer) setState(ctx context.Context, t store.Trigger, state store.T
 	if err != nil || state == store.TriggerActive {
 		return err
 	}
-	return d.clear(ctx, t, reason, true)
+	return d.emptyOutbox(ctx, t, true)
 }
 
 // Replay sends a dead letter again: to its trigger, or to the newer trigger of

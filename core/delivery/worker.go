@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tandem/core"
@@ -29,7 +31,6 @@ type worker struct {
 	calls   int             // calls that are not settled yet
 	limit   int             // calls at once: fewer while they fail, so that a dead flow holds up nobody
 	renew   time.Time       // when the lease and the trigger are looked at again
-	pause   time.Time       // the flow asked to be left alone until then
 }
 
 // errInactive says that a trigger receives nothing now.
@@ -72,41 +73,43 @@ func (w *worker) wait(ctx context.Context) bool {
 	return err == nil && len(due) > 0
 }
 
-// drain sends until nothing waits any more, the lease is another's, or ctx
-// ends. It returns whether the lease was this replica's.
+// drain sends what is due until nothing is, the lease is another's, or ctx ends.
+// It returns whether the lease was this replica's. What is due later is left to
+// WakeDue, so that a lease is held by who has something to send.
 func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
-	select {
-	case <-w.signal: // what it was about is looked at now
-	default:
-	}
 	var queue []store.Delivery
 	w.renew = time.Time{}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		select {
+		case <-w.signal: // what it was about is looked at now
+		default:
+		}
 		now := w.d.o.Clock.Now()
 		if mine, err = w.hold(ctx, now); err != nil || !mine {
 			if errors.Is(err, errInactive) {
-				return true, w.d.clear(ctx, w.trigger, w.trigger.Reason, true)
+				return true, w.d.emptyOutbox(ctx, w.trigger, true)
 			}
 			return mine, err
 		}
-		if w.room(now) {
-			if len(queue) == 0 {
-				if queue, err = w.due(ctx, now); err != nil {
-					return true, err
-				}
+		if len(queue) == 0 && w.calls < w.limit {
+			if queue, err = w.due(ctx, now); err != nil {
+				return true, err
 			}
-			queue = w.start(calls, queue)
 		}
-		next, err := w.next(ctx, now, len(queue))
-		if err != nil {
-			return true, err
-		}
-		if next.IsZero() && len(w.signal) == 0 {
+		queue = w.start(calls, queue)
+		if len(queue) == 0 && w.calls == 0 {
+			if len(w.signal) > 0 {
+				continue
+			}
 			return true, w.release(ctx)
 		}
-		timer.Reset(max(next.Sub(now), time.Millisecond))
+		next := w.renew.Sub(now)
+		if len(queue) > 0 && w.calls < w.limit { // no slot was free: they are the other triggers'
+			next = slotWait
+		}
+		timer.Reset(max(next, time.Millisecond))
 		select {
 		case <-ctx.Done():
 		case <-w.signal:
@@ -120,9 +123,6 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 	return true, nil
 }
 
-// room tells whether another call may begin.
-func (w *worker) room(now time.Time) bool { return w.calls < w.limit && !now.Before(w.pause) }
-
 // hold takes or renews the lease when it is time to.
 func (w *worker) hold(ctx context.Context, now time.Time) (mine bool, err error) {
 	if now.Before(w.renew) {
@@ -130,28 +130,6 @@ func (w *worker) hold(ctx context.Context, now time.Time) (mine bool, err error)
 	}
 	w.renew = now.Add(leaseRenew)
 	return w.claim(ctx)
-}
-
-// next returns when there is something to do again if nothing happens before;
-// the zero time when nothing waits any more.
-func (w *worker) next(ctx context.Context, now time.Time, queued int) (time.Time, error) {
-	switch {
-	case queued > 0 && w.room(now): // no slot was free: they are the other triggers'
-		return now.Add(slotWait), nil
-	case queued > 0 || w.calls > 0:
-		return w.renew, nil
-	}
-	later, err := w.d.o.DB.NextDelivery(ctx, w.id, now)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if now.Before(w.pause) && (later.IsZero() || w.pause.Before(later)) {
-		later = w.pause // what is due already goes on then
-	}
-	if later.IsZero() || later.Before(w.renew) {
-		return later, nil
-	}
-	return w.renew, nil
 }
 
 // release gives the lease back, so that a replica that has something for the
@@ -241,7 +219,7 @@ func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w 
 		return a
 	}
 	a.event = ev.Name
-	if err := d.o.May(t); err != nil {
+	if err := d.may(t, ev); err != nil {
 		a.verdict = verdict{outcome: dead, reason: err.Error()}
 		return a
 	}
@@ -258,6 +236,16 @@ func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w 
 	}
 	d.o.Observe(string(a.verdict.outcome), d.o.Clock.Now().Sub(w.Created()))
 	return a
+}
+
+// may returns nil, or why a trigger may not get an event: its owner's rights are
+// asked at each call, and an event that an earlier trigger of the same flow left
+// behind must be of a service that this one asks for.
+func (d *Deliverer) may(t store.Trigger, ev core.Event) error {
+	if !slices.ContainsFunc(t.Services, func(upn string) bool { return strings.EqualFold(upn, ev.Task.Service.UPN) }) {
+		return fmt.Errorf("the trigger does not ask for %s", ev.Task.Service.UPN)
+	}
+	return d.o.May(t)
 }
 
 // webhookID names an event for its receiver: the same over retries, restarts,
@@ -284,28 +272,55 @@ func (d *Deliverer) post(ctx context.Context, tenant, url, id string, now time.T
 	return d.o.Sender.Do(req)
 }
 
-// settle writes down what the ended attempts came to, all in one transaction.
+// settle writes down what the ended attempts came to, all in one transaction,
+// also when the hub is stopping: what was answered must not be sent again.
 func (w *worker) settle(ctx context.Context, first attempt) error {
-	ended := []attempt{first}
+	ctx = context.WithoutCancel(ctx)
+	done := []attempt{first}
 	for len(w.arrived) > 0 {
-		ended = append(ended, <-w.arrived)
+		done = append(done, <-w.arrived)
 	}
-	err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, a := range ended {
-			if err := w.record(ctx, tx, a); err != nil {
+	var misses int
+	var over bool
+	err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		misses, over = w.trigger.Misses, false
+		for _, a := range done {
+			if err = w.record(ctx, tx, a); err != nil {
+				return err
+			}
+			reason := a.verdict.reason
+			switch {
+			case a.verdict.missed:
+				misses, err = tx.AddTriggerMiss(ctx, w.id)
+				reason = fmt.Sprintf("the flow's callback was not found %d times in a row", misses)
+			case a.verdict.outcome == delivered && misses > 0:
+				misses, err = 0, tx.ClearTriggerMisses(ctx, w.id)
+			}
+			if err == nil && !over && (a.verdict.outcome == ended || misses >= maxMisses) {
+				over, err = true, tx.EndTrigger(ctx, w.id, reason, w.d.o.Clock.Now())
+			}
+			if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	w.calls -= len(ended)
-	for _, a := range ended {
+	w.calls -= len(done)
+	for _, a := range done {
 		delete(w.busy, a.delivery.TaskID)
+		switch a.verdict.outcome {
+		case delivered:
+			w.limit = min(2*w.limit, w.d.o.PerTrigger)
+		case retry:
+			w.limit = max(w.limit/2, 1)
+		case dead, ended, interrupted:
+		}
 	}
-	if err != nil {
-		return err
+	w.trigger.Misses = misses
+	if over {
+		w.renew = time.Time{} // the trigger is read anew, and its outbox emptied
 	}
-	return w.consequences(ctx, ended)
+	return err
 }
 
 // record writes what one attempt came to.
@@ -315,6 +330,12 @@ func (w *worker) record(ctx context.Context, tx *store.Tx, a attempt) error {
 	case delivered:
 		return tx.DeleteDelivery(ctx, a.delivery.TriggerID, a.delivery.TaskID, a.delivery.Seq)
 	case retry:
+		if a.delivery.Status == http.StatusTooManyRequests && a.verdict.wait > 0 {
+			// The flow asks to be left alone, not only with this event.
+			if err := tx.PostponeDeliveries(ctx, w.id, now.Add(a.verdict.wait)); err != nil {
+				return err
+			}
+		}
 		wait, more := nextTry(a.delivery.Attempts, a.verdict, w.d.o.Chance())
 		due := now.Add(wait)
 		if more && due.Before(a.delivery.Created().Add(w.d.o.Expiry)) {
@@ -324,51 +345,7 @@ func (w *worker) record(ctx context.Context, tx *store.Tx, a attempt) error {
 		return nil
 	case dead, ended:
 	}
-	return tx.Bury(ctx, w.d.letter(w.trigger, a.delivery, a.event))
-}
-
-// consequences does what an answer means for the trigger itself.
-func (w *worker) consequences(ctx context.Context, done []attempt) error {
-	for _, a := range done {
-		switch a.verdict.outcome {
-		case delivered:
-			w.limit = min(2*w.limit, w.d.o.PerTrigger)
-		case retry:
-			w.limit = max(w.limit/2, 1)
-		case dead, ended, interrupted:
-		}
-		switch {
-		case a.verdict.outcome == ended:
-			w.renew = time.Time{}
-			return w.d.end(ctx, w.trigger, a.verdict.reason, true)
-		case a.verdict.missed:
-			if err := w.miss(ctx); err != nil {
-				return err
-			}
-		case a.verdict.outcome == delivered && w.trigger.Misses > 0:
-			w.trigger.Misses = 0
-			err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ClearTriggerMisses(ctx, w.id) })
-			if err != nil {
-				return err
-			}
-		case a.delivery.Status == http.StatusTooManyRequests && a.verdict.wait > 0:
-			w.pause = w.d.o.Clock.Now().Add(a.verdict.wait)
-		}
-	}
-	return nil
-}
-
-// miss counts an answer 404 and ends the trigger after too many in a row.
-func (w *worker) miss(ctx context.Context) error {
-	err := w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		w.trigger.Misses, err = tx.AddTriggerMiss(ctx, w.id)
-		return err
-	})
-	if err != nil || w.trigger.Misses < maxMisses {
-		return err
-	}
-	w.renew = time.Time{}
-	return w.d.end(ctx, w.trigger, fmt.Sprintf("the flow's callback was not found %d times in a row", maxMisses), true)
+	return tx.Bury(ctx, w.d.deadLetter(w.trigger, a.delivery, a.event))
 }
 
 // settleRest waits for the calls that are still under way, each of which has

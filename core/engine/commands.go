@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,7 +41,7 @@ type NewTask struct {
 // the task into what the caller is told; it is kept with Key. A repeated key
 // gets the kept answer, a repeated business key the answer of the first task.
 //
-// Errors: Throttled with code FAIR_USE_LIMIT when MaxOpen tasks are open;
+// Errors: Invalid with code TASK_TOO_LARGE; Throttled with code FAIR_USE_LIMIT when MaxOpen tasks are open;
 // Conflict (status 422) when the key came with another body; what answer
 // returns; Unavailable.
 func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) ([]byte, error)) ([]byte, error) {
@@ -54,7 +55,7 @@ func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) 
 	if err := r.step(flow.Continue); err != nil {
 		return nil, err
 	}
-	if err := r.encode(); err != nil {
+	if err := errors.Join(r.encode(), r.fits()); err != nil {
 		return nil, err
 	}
 	body, err := answer(&r.task)
@@ -173,7 +174,8 @@ type Changes struct {
 // It raises no Parameter Updated event: that is for parameters set by workflow
 // activities, and a flow that updates on that event would trigger itself.
 //
-// Errors: NotFound; what allow returns; Conflict when the task has terminated
+// Errors: NotFound; what allow returns; Invalid with code TASK_TOO_LARGE;
+// Conflict when the task has terminated
 // or the key came with another body; Unavailable.
 func (e *Engine) Update(ctx context.Context, id string, c Changes, key *Key, allow Allow) error {
 	return e.command(ctx, id, key, allow, func(r *run) error {
@@ -225,7 +227,7 @@ func (e *Engine) command(ctx context.Context, id string, key *Key, allow Allow, 
 			return err
 		}
 		if !ended {
-			if err := e.save(ctx, tx, r); err != nil {
+			if err := errors.Join(e.save(ctx, tx, r), r.fits()); err != nil {
 				return err
 			}
 		}

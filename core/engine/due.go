@@ -34,13 +34,14 @@ func (e *Engine) wake(due time.Time) {
 	}
 }
 
-// Wake makes Run look for due tasks now. It never blocks.
-func (e *Engine) Wake() { e.wake(e.now()) }
+// look is how often Run looks for due tasks even if it knows of none: another
+// replica may have left them, or the clock been set.
+const look = time.Second
 
 // Run wakes the workflows whose time has come, until ctx ends. Several replicas
 // may run it: a task is stepped by whoever comes first. failed is told of each
-// task that could not be stepped, from several goroutines; it is tried again
-// five seconds later.
+// task that could not be stepped, from several goroutines. Such a task is tried
+// again later and later, and ended after ten tries.
 func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error)) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -56,22 +57,19 @@ func (e *Engine) Run(ctx context.Context, failed func(taskID string, err error))
 		case <-timer.C:
 		}
 		next = e.fire(ctx, failed)
-		wait := time.Hour
+		wait := look
 		if !next.IsZero() {
-			wait = max(next.Sub(e.now()), 0)
+			wait = min(max(next.Sub(e.now()), 0), look)
 		}
 		timer.Reset(wait)
 	}
 }
 
-// retryAfter is when a task that could not be stepped is tried again.
-const retryAfter = 5 * time.Second
-
-// fire steps all due tasks and returns when to look again; the zero time when
-// nothing is due. Tasks that cannot be stepped hold up no others.
+// fire steps all due tasks and returns when the next is due; the zero time when
+// none is. Tasks that cannot be stepped hold up no others.
 func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time {
 	var mu sync.Mutex
-	bad := map[string]bool{}
+	bad := map[string]bool{} // could be neither stepped nor put off
 	now := e.now()
 	for ctx.Err() == nil {
 		now = e.now()
@@ -80,7 +78,7 @@ func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time
 			if ctx.Err() == nil { // the end of the hub is no failure
 				failed("", err)
 			}
-			return now.Add(retryAfter)
+			return now.Add(look)
 		}
 		ids = slices.DeleteFunc(ids, func(id string) bool { return bad[id] })
 		if len(ids) == 0 {
@@ -91,22 +89,52 @@ func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time
 		group.SetLimit(32)
 		for _, id := range ids {
 			group.Go(func() error {
-				if err := e.Due(ctx, id); err != nil && ctx.Err() == nil {
+				err := e.Due(ctx, id)
+				if err == nil || ctx.Err() != nil {
+					return nil
+				}
+				if core.KindOf(err) == core.Unavailable || e.putOff(ctx, id) != nil {
 					mu.Lock()
 					bad[id] = true
 					mu.Unlock()
-					failed(id, err)
 				}
+				failed(id, err)
 				return nil
 			})
 		}
 		_ = group.Wait()
 	}
 	next, err := e.db.NextDue(ctx, now) // what came due since then is in the past, and fires at once
-	if retry := now.Add(retryAfter); err != nil || len(bad) > 0 && (next.IsZero() || retry.Before(next)) {
-		return retry
+	if err != nil || len(bad) > 0 {
+		return now.Add(look)
 	}
 	return next
+}
+
+const (
+	firstRetry  = 5 * time.Second // doubled with each failure
+	lastRetry   = time.Hour
+	maxFailures = 10
+)
+
+// putOff delays a task that could not be stepped; one that has failed too often
+// is ended, so that it neither counts as open for ever nor waits in silence.
+func (e *Engine) putOff(ctx context.Context, id string) error {
+	return e.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		row, err := tx.Task(ctx, id)
+		if err != nil {
+			return err
+		}
+		if row.Failures++; row.Failures < maxFailures {
+			return tx.DelayTask(ctx, row, e.now().Add(min(firstRetry<<(row.Failures-1), lastRetry)))
+		}
+		r, err := e.decode(row)
+		if err != nil {
+			return tx.DelayTask(ctx, row, e.now().Add(lastRetry))
+		}
+		r.terminate()
+		return e.save(ctx, tx, r)
+	})
 }
 
 // Due steps one task whose wait is over; nothing happens when it is not.

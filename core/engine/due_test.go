@@ -132,10 +132,8 @@ func TestWakeAfterTheClockHasJumped(t *testing.T) {
 		defer stop()
 		first := h.create(newTask(h.keep("  - {activity: Delay, for: 1ms}\n"))) // Run has looked once when this has ended
 		h.clock.Advance(time.Millisecond)
-		h.Wake()
 		require.Equal(t, first, <-ended)
 		h.clock.Advance(time.Hour)
-		h.Wake()
 		require.Equal(t, id, <-ended)
 	})
 }
@@ -221,11 +219,47 @@ func TestTasksThatCannotBeSteppedHoldUpNoOthers(t *testing.T) {
 			return tx.SaveWorkflow(ctx, "none", w.Name, w.Text)
 		}))
 		h.clock.Advance(5 * time.Second)
-		h.Wake()
 		for range poisoned {
 			<-ended
 		}
 		stop()
+	})
+}
+
+// A task that can never be stepped does not stay open for ever.
+func TestATaskThatIsNeverSteppedEnds(t *testing.T) {
+	both(t, func(t *testing.T, h *hub) {
+		id := h.create(newTask(h.keep("  - {activity: Delay, for: 1m}\n")))
+		require.NoError(t, h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			row, err := tx.Task(ctx, id)
+			if err != nil {
+				return err
+			}
+			row.Cursor = []byte(`{"at":0,"waiting":true,"until":"not a time"}`)
+			return tx.UpdateTask(ctx, row)
+		}))
+		require.Error(t, h.Due(t.Context(), id))
+
+		require.NoError(t, h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertTask(ctx, store.Task{
+				ID: "lost", Tenant: "contoso", Modality: core.ExternalTask, Workflow: "none",
+				Cursor: marshal(t, flow.Cursor{Waiting: true, Until: noon}), Due: noon, Data: marshal(t, core.Task{ID: "lost", Tenant: "contoso", Created: noon}),
+			})
+		}))
+		failed := make(chan struct{}, 100)
+		ended := h.ends()
+		stop := h.run(func(id string, _ error) {
+			if id == "lost" {
+				failed <- struct{}{}
+			}
+		})
+		defer stop()
+		for range 10 {
+			<-failed
+			h.clock.Advance(time.Hour)
+		}
+		require.Equal(t, "lost", <-ended)
+		require.Equal(t, core.StateTerminated, h.task("lost").State)
 	})
 }
 

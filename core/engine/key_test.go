@@ -154,8 +154,12 @@ func TestABusinessKeyOfAPrunedTaskIsFree(t *testing.T) {
 		require.NoError(t, h.Remove(t.Context(), first, nil, allow))
 		h.clock.Advance(time.Hour)
 		require.NoError(t, h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-			_, err := tx.PruneTasks(ctx, h.clock.Now(), 10)
-			return err
+			waiting, err := tx.Waiting(ctx, "all", 100)
+			for _, w := range waiting {
+				err = errors.Join(err, tx.DeleteDelivery(ctx, w.TriggerID, w.TaskID, w.Seq))
+			}
+			_, pruned := tx.PruneTasks(ctx, h.clock.Now(), 10)
+			return errors.Join(err, pruned)
 		}))
 		second := h.create(n)
 		require.NotEqual(t, first, second)

@@ -34,18 +34,42 @@ func (e *Engine) open(ctx context.Context, tx *store.Tx, id string) (*run, error
 	if err != nil {
 		return nil, err
 	}
-	r := &run{row: row, now: e.now()}
-	if err := json.Unmarshal(row.Data, &r.task); err != nil {
-		return nil, fmt.Errorf("task %s: %w", id, err)
-	}
-	if err := json.Unmarshal(row.Cursor, &r.cursor); err != nil {
-		return nil, fmt.Errorf("cursor of task %s: %w", id, err)
+	r, err := e.decode(row)
+	if err != nil {
+		return nil, err
 	}
 	// A task whose workflow cannot be read cannot go on, but it can be removed.
 	if r.flow, r.broken = e.workflow(ctx, tx, row.Workflow); errors.Is(r.broken, store.ErrRetry) {
 		return nil, r.broken
 	}
 	return r, nil
+}
+
+// decode makes a run of a stored task, as yet without its workflow.
+func (e *Engine) decode(row store.Task) (*run, error) {
+	r := &run{row: row, now: e.now()}
+	if err := json.Unmarshal(row.Data, &r.task); err != nil {
+		return nil, fmt.Errorf("task %s: %w", row.ID, err)
+	}
+	if err := json.Unmarshal(row.Cursor, &r.cursor); err != nil {
+		return nil, fmt.Errorf("cursor of task %s: %w", row.ID, err)
+	}
+	return r, nil
+}
+
+// maxTask bounds the JSON of a task: every event that somebody subscribed to
+// keeps a copy of it.
+const maxTask = 256 << 10
+
+// fits refuses a task that a caller has made too large.
+func (r *run) fits() error {
+	if len(r.row.Data) <= maxTask {
+		return nil
+	}
+	return &core.Error{
+		Kind: core.Invalid, Code: "TASK_TOO_LARGE",
+		Message: fmt.Sprintf("the task would have %d bytes with all its texts; at most %d are kept", len(r.row.Data), maxTask),
+	}
 }
 
 // emit appends an event with the task as it is now.

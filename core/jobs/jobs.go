@@ -12,7 +12,6 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
-	"github.com/riverqueue/river/rivertype"
 
 	"tandem/core/store"
 )
@@ -109,7 +108,10 @@ func newConfig(duties []Duty, log *slog.Logger) *river.Config {
 	for _, d := range duties {
 		w.duties[d.Name] = d
 		periodic = append(periodic, river.NewPeriodicJob(river.PeriodicInterval(d.Every),
-			func() (river.JobArgs, *river.InsertOpts) { return dutyArgs{d.Name}, insertOpts() },
+			func() (river.JobArgs, *river.InsertOpts) {
+				// Once a turn, whoever leads, and whatever a killed replica left running.
+				return dutyArgs{d.Name}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: d.Every}}
+			},
 			&river.PeriodicJobOpts{ID: strings.ReplaceAll(d.Name, " ", "-"), RunOnStart: true}))
 	}
 	workers := river.NewWorkers()
@@ -127,17 +129,6 @@ func newConfig(duties []Duty, log *slog.Logger) *river.Config {
 		DiscardedJobRetentionPeriod: time.Hour,
 		CancelledJobRetentionPeriod: time.Minute,
 	}
-}
-
-// insertOpts keeps at most one job of a duty waiting or running.
-func insertOpts() *river.InsertOpts {
-	return &river.InsertOpts{UniqueOpts: river.UniqueOpts{
-		ByArgs: true,
-		ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable,
-			rivertype.JobStateRunning, rivertype.JobStateScheduled,
-		},
-	}}
 }
 
 // Start runs the duties until Stop.

@@ -26,7 +26,7 @@ const (
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 150 * time.Second
 	idleTimeout       = 60 * time.Second
-	shutdownTimeout   = 15 * time.Second
+	shutdownTimeout   = 10 * time.Second
 	maxHeaderBytes    = 32 << 10
 	defaultMaxBody    = 1 << 20
 )
@@ -130,7 +130,7 @@ func tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 func (s *Server) Echo() *echo.Echo { return s.echo }
 
 // Serve answers on l until ctx ends, then lets requests in flight finish for up
-// to 15 s. It returns nil after a clean end, and closes l in every case.
+// to 10 s. It returns nil after a clean end, and closes l in every case.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:                      s.echo,

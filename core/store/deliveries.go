@@ -53,17 +53,6 @@ func (db *DB) DueDeliveries(ctx context.Context, triggerID string, now time.Time
 	return ds, err
 }
 
-// NextDelivery returns when the next delivery of a trigger is due, considering
-// only what may be sent then; the zero time when none waits.
-func (db *DB) NextDelivery(ctx context.Context, triggerID string, after time.Time) (time.Time, error) {
-	var due *int64
-	err := db.get(ctx, &due, "SELECT min(due_ms) FROM deliveries WHERE trigger_id = ? AND due_ms > ?", triggerID, ms(after))
-	if err != nil || due == nil {
-		return time.Time{}, err
-	}
-	return FromMilli(*due), nil
-}
-
 // TriggersDue returns the triggers that have a delivery whose time has come.
 func (db *DB) TriggersDue(ctx context.Context, now time.Time) ([]string, error) {
 	var ids []string
@@ -80,10 +69,21 @@ func (tx *Tx) DeleteDelivery(ctx context.Context, triggerID, taskID string, seq 
 	return err
 }
 
-// DelayDelivery records a failed attempt and when the next is due.
+// DelayDelivery records a failed attempt and when the next is due. The task's
+// later events wait behind it, and are not looked at before.
 func (tx *Tx) DelayDelivery(ctx context.Context, d Delivery, due time.Time) error {
-	_, err := tx.exec(ctx, "UPDATE deliveries SET attempts = ?, status = ?, error = ?, due_ms = ? WHERE trigger_id = ? AND task_id = ? AND seq = ?",
+	n, err := tx.exec(ctx, "UPDATE deliveries SET attempts = ?, status = ?, error = ?, due_ms = ? WHERE trigger_id = ? AND task_id = ? AND seq = ?",
 		d.Attempts, d.Status, d.Error, ms(due), d.TriggerID, d.TaskID, d.Seq)
+	if err != nil || n == 0 {
+		return err
+	}
+	_, err = tx.exec(ctx, "UPDATE deliveries SET due_ms = ? WHERE trigger_id = ? AND task_id = ? AND seq > ?", ms(due), d.TriggerID, d.TaskID, d.Seq)
+	return err
+}
+
+// PostponeDeliveries makes nothing of a trigger due before the given time.
+func (tx *Tx) PostponeDeliveries(ctx context.Context, triggerID string, until time.Time) error {
+	_, err := tx.exec(ctx, "UPDATE deliveries SET due_ms = ? WHERE trigger_id = ? AND due_ms < ?", ms(until), triggerID, ms(until))
 	return err
 }
 
@@ -162,7 +162,7 @@ func (tx *Tx) DeleteDeadLetter(ctx context.Context, tenant, id string) error {
 func (tx *Tx) ActiveTrigger(ctx context.Context, id string) (string, error) {
 	var active string
 	err := tx.get(ctx, &active, `SELECT n.id FROM triggers o JOIN triggers n ON n.tenant = o.tenant
-		AND (n.id = o.id OR (o.flow <> '' AND n.flow = o.flow)) WHERE o.id = ? AND n.ended_ms IS NULL`, id)
+		AND (n.id = o.id OR (o.flow <> '' AND n.flow = o.flow AND n.owner = o.owner)) WHERE o.id = ? AND n.state = 'active'`, id)
 	return active, err
 }
 

@@ -60,9 +60,9 @@ func TestReplays(t *testing.T) {
 			require.NoError(t, tx.SaveReplay(ctx, second, noon.Add(day), noon))
 			require.Equal(t, second, must(tx.Replay(ctx, "contoso", "k", noon))(t))
 
-			require.NoError(t, tx.PruneKeys(ctx, noon.Add(day), noon))
+			require.Zero(t, must(tx.PruneReplays(ctx, noon.Add(day), 10))(t))
 			require.Equal(t, second, must(tx.Replay(ctx, "contoso", "k", noon))(t))
-			require.NoError(t, tx.PruneKeys(ctx, noon.Add(day+time.Millisecond), noon))
+			require.Equal(t, 1, must(tx.PruneReplays(ctx, noon.Add(day+time.Millisecond), 10))(t))
 			_, err = tx.Replay(ctx, "contoso", "k", noon)
 			require.Equal(t, core.NotFound, core.KindOf(err))
 			return nil
@@ -84,7 +84,8 @@ func TestBusinessKeys(t *testing.T) {
 			require.Equal(t, "e", claim("other", "k", "e", 0, time.Hour))
 			require.Equal(t, "f", claim("s", "other", "f", 0, time.Hour))
 
-			require.NoError(t, tx.PruneKeys(t.Context(), noon, noon.Add(time.Minute)))
+			require.Equal(t, 1, must(tx.PruneBusinessKeys(t.Context(), noon.Add(time.Minute), 1))(t))
+			require.Equal(t, 1, must(tx.PruneBusinessKeys(t.Context(), noon.Add(time.Minute), 10))(t))
 			require.Equal(t, "g", claim("other", "k", "g", 0, time.Hour))
 			require.Equal(t, "c", claim("s", "k", "h", time.Hour, time.Hour))
 			return nil

@@ -52,14 +52,19 @@ func (tx *Tx) ClaimBusinessKey(ctx context.Context, tenant, service, key, taskID
 	return holder, err
 }
 
-// PruneKeys deletes idempotency keys made before replays and business keys made
-// before business.
-func (tx *Tx) PruneKeys(ctx context.Context, replays, business time.Time) error {
-	if _, err := tx.exec(ctx, "DELETE FROM replays WHERE created_ms < ?", ms(replays)); err != nil {
-		return err
-	}
-	_, err := tx.exec(ctx, "DELETE FROM business_keys WHERE created_ms < ?", ms(business))
-	return err
+// PruneReplays deletes up to limit answers kept before the given time and
+// returns how many.
+func (tx *Tx) PruneReplays(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := tx.exec(ctx, "DELETE FROM replays WHERE (tenant, key) IN (SELECT tenant, key FROM replays WHERE created_ms < ? LIMIT ?)", ms(before), limit)
+	return int(n), err
+}
+
+// PruneBusinessKeys deletes up to limit business keys taken before the given
+// time and returns how many.
+func (tx *Tx) PruneBusinessKeys(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := tx.exec(ctx, `DELETE FROM business_keys WHERE (tenant, service, key) IN
+		(SELECT tenant, service, key FROM business_keys WHERE created_ms < ? LIMIT ?)`, ms(before), limit)
+	return int(n), err
 }
 
 // Setting returns a stored setting; NotFound when it was never set.

@@ -19,6 +19,7 @@ type Task struct {
 	Cursor   []byte
 	Due      time.Time
 	Events   int
+	Failures int // how often in a row its workflow could not be stepped
 	Ended    time.Time
 	Data     []byte
 }
@@ -41,6 +42,7 @@ type taskRow struct {
 	Cursor   []byte
 	DueMs    *int64 `db:"due_ms"`
 	Events   int
+	Failures int
 	EndedMs  *int64 `db:"ended_ms"`
 	Data     []byte
 }
@@ -48,7 +50,7 @@ type taskRow struct {
 func (r *taskRow) task() Task {
 	t := Task{
 		ID: r.ID, Tenant: r.Tenant, Modality: r.Modality, Version: r.Version,
-		Workflow: r.Workflow, Cursor: r.Cursor, Events: r.Events, Data: r.Data,
+		Workflow: r.Workflow, Cursor: r.Cursor, Events: r.Events, Failures: r.Failures, Data: r.Data,
 	}
 	if r.DueMs != nil {
 		t.Due = FromMilli(*r.DueMs)
@@ -59,7 +61,7 @@ func (r *taskRow) task() Task {
 	return t
 }
 
-const selectTask = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, ended_ms, data FROM tasks WHERE id = ?"
+const selectTask = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, failures, ended_ms, data FROM tasks WHERE id = ?"
 
 // Task returns a task; NotFound when there is none.
 func (db *DB) Task(ctx context.Context, id string) (Task, error) {
@@ -89,9 +91,19 @@ func (tx *Tx) InsertTask(ctx context.Context, t Task) error {
 // UpdateTask stores a task over the version it was read at. ErrRetry when
 // another writer was faster.
 func (tx *Tx) UpdateTask(ctx context.Context, t Task) error {
-	n, err := tx.exec(ctx, `UPDATE tasks SET version = version + 1, cursor = ?, due_ms = ?, events = ?, ended_ms = ?, data = ?
+	n, err := tx.exec(ctx, `UPDATE tasks SET version = version + 1, cursor = ?, due_ms = ?, events = ?, failures = 0, ended_ms = ?, data = ?
 		WHERE id = ? AND version = ?`,
 		t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), t.Data, t.ID, t.Version)
+	if err == nil && n == 0 {
+		return ErrRetry
+	}
+	return err
+}
+
+// DelayTask records that a task could not be stepped and when it is tried again.
+// ErrRetry when another writer was faster.
+func (tx *Tx) DelayTask(ctx context.Context, t Task, due time.Time) error {
+	n, err := tx.exec(ctx, "UPDATE tasks SET version = version + 1, failures = ?, due_ms = ? WHERE id = ? AND version = ?", t.Failures, ms(due), t.ID, t.Version)
 	if err == nil && n == 0 {
 		return ErrRetry
 	}
@@ -168,10 +180,15 @@ func (tx *Tx) Workflow(ctx context.Context, hash string) (name string, text []by
 }
 
 // PruneTasks deletes up to limit tasks that ended before the given time, with
-// their events, deliveries and dead letters, and returns how many.
-func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int64, error) {
+// their events and dead letters, and returns how many. A task that still has an
+// event to deliver stays.
+func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int, error) {
 	var ids []string
-	err := tx.list(ctx, &ids, "SELECT id FROM tasks WHERE ended_ms < ? ORDER BY ended_ms LIMIT ?", ms(before), limit)
+	// Deliveries are found by trigger and task: an index by task alone would cost
+	// every event more than this costs now and then.
+	err := tx.list(ctx, &ids, `SELECT id FROM tasks WHERE ended_ms < ? AND NOT EXISTS
+		(SELECT 1 FROM triggers t JOIN deliveries d ON d.trigger_id = t.id AND d.task_id = tasks.id)
+		ORDER BY ended_ms LIMIT ?`, ms(before), limit)
 	if err != nil || len(ids) == 0 {
 		return 0, err
 	}
@@ -181,11 +198,11 @@ func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int6
 	}
 	in := "(" + rows(len(ids), "?") + ")"
 	for _, q := range []string{
-		"DELETE FROM deliveries WHERE task_id IN ", "DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
+		"DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
 	} {
 		if _, err := tx.exec(ctx, q+in, args...); err != nil {
 			return 0, err
 		}
 	}
-	return int64(len(ids)), nil
+	return len(ids), nil
 }

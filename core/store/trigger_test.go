@@ -238,7 +238,10 @@ func TestPruneTriggers(t *testing.T) {
 		insertTrigger(t, db, newTrigger("active"), newTrigger("old"), newTrigger("late"))
 		write(t, db, func(tx *store.Tx) error { return tx.EndTrigger(ctx, "old", "over", noon.Add(-time.Hour)) })
 		write(t, db, func(tx *store.Tx) error { return tx.EndTrigger(ctx, "late", "over", noon) })
-		write(t, db, func(tx *store.Tx) error { return tx.PruneTriggers(ctx, noon) })
+		write(t, db, func(tx *store.Tx) error {
+			require.Equal(t, 1, must(tx.PruneTriggers(ctx, noon, 10))(t))
+			return nil
+		})
 		_, err := db.Trigger(ctx, "old")
 		require.Equal(t, core.NotFound, core.KindOf(err))
 		for _, id := range []string{"active", "late"} {

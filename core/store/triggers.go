@@ -144,6 +144,23 @@ func (tx *Tx) SetTriggerState(ctx context.Context, id string, state TriggerState
 	return err
 }
 
+// TriggerState returns where a trigger stands and why; NotFound when there is
+// none.
+func (tx *Tx) TriggerState(ctx context.Context, id string) (TriggerState, string, error) {
+	var r struct {
+		State  TriggerState
+		Reason string
+	}
+	err := tx.get(ctx, &r, "SELECT state, reason FROM triggers WHERE id = ?", id)
+	return r.State, r.Reason, err
+}
+
+// CountTriggers counts the triggers of a tenant that have not ended.
+func (tx *Tx) CountTriggers(ctx context.Context, tenant string) (n int, err error) {
+	err = tx.get(ctx, &n, "SELECT count(*) FROM triggers WHERE tenant = ? AND ended_ms IS NULL", tenant)
+	return n, err
+}
+
 // AddTriggerMiss counts one more answer 404 in a row and returns how many there
 // were; ClearTriggerMisses begins anew.
 func (tx *Tx) AddTriggerMiss(ctx context.Context, id string) (int, error) {
@@ -158,12 +175,13 @@ func (tx *Tx) ClearTriggerMisses(ctx context.Context, id string) error {
 	return err
 }
 
-// PruneTriggers deletes triggers that ended before the given time and have no
-// dead letters.
-func (tx *Tx) PruneTriggers(ctx context.Context, before time.Time) error {
-	_, err := tx.exec(ctx, `DELETE FROM triggers WHERE ended_ms < ? AND id NOT IN (SELECT trigger_id FROM dead_letters)
-		AND id NOT IN (SELECT trigger_id FROM deliveries)`, ms(before))
-	return err
+// PruneTriggers deletes up to limit triggers that ended before the given time
+// and have neither deliveries nor dead letters, and returns how many.
+func (tx *Tx) PruneTriggers(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := tx.exec(ctx, `DELETE FROM triggers WHERE id IN (SELECT id FROM triggers t WHERE ended_ms < ?
+		AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.trigger_id = t.id)
+		AND t.id NOT IN (SELECT trigger_id FROM dead_letters) LIMIT ?)`, ms(before), limit)
+	return int(n), err
 }
 
 // Trigger returns a trigger by its id; NotFound when there is none.
@@ -185,11 +203,12 @@ func (db *DB) TriggerByAddress(ctx context.Context, hash []byte) (Trigger, error
 	return r.trigger()
 }
 
-// Triggers returns the triggers of a tenant, newest first; of all tenants and
+// Triggers returns the triggers of a tenant, the newest that have not ended
+// first, then up to 2000 in all of the ended; of all tenants and
 // without the ended ones when tenant is empty.
 func (db *DB) Triggers(ctx context.Context, tenant string) ([]Trigger, error) {
 	var found []triggerRow
-	query, args := "SELECT "+triggerColumns+" FROM triggers WHERE tenant = ? ORDER BY id DESC LIMIT 1000", []any{tenant}
+	query, args := "SELECT "+triggerColumns+" FROM triggers WHERE tenant = ? ORDER BY ended_ms IS NULL DESC, id DESC LIMIT 2000", []any{tenant}
 	if tenant == "" {
 		query, args = "SELECT "+triggerColumns+" FROM triggers WHERE ended_ms IS NULL", nil
 	}

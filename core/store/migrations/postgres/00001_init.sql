@@ -9,6 +9,7 @@ CREATE TABLE tasks (
     cursor     BYTEA    NOT NULL,              -- JSON: where the task stands in the workflow
     due_ms     BIGINT,                       -- when the workflow wants to be woken
     events     BIGINT NOT NULL,              -- how many events the task has
+    failures   BIGINT NOT NULL DEFAULT 0,      -- in a row, of its workflow
     ended_ms   BIGINT,
     data       BYTEA    NOT NULL               -- JSON: core.Task
 );
@@ -59,7 +60,7 @@ CREATE TABLE triggers (
     lease_ms     BIGINT NOT NULL DEFAULT 0
 );
 -- A flow has one trigger: of two that are made at once, the later ends the earlier.
-CREATE UNIQUE INDEX triggers_flow ON triggers (tenant, flow) WHERE ended_ms IS NULL AND flow <> '';
+CREATE UNIQUE INDEX triggers_flow ON triggers (tenant, owner, flow) WHERE ended_ms IS NULL AND flow <> '';
 
 CREATE TABLE trigger_services (
     tenant     TEXT NOT NULL,
