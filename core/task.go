@@ -78,15 +78,6 @@ const (
 // Priorities lists all priorities, the most urgent first.
 var Priorities = []Priority{PriorityVeryHigh, PriorityHigh, PriorityNormal, PriorityLow, PriorityVeryLow}
 
-// Rank returns the place of p among Priorities, the most urgent being 0, and
-// Normal's place for an unknown word.
-func (p Priority) Rank() int {
-	if i := slices.Index(Priorities, p); i >= 0 {
-		return i
-	}
-	return slices.Index(Priorities, PriorityNormal)
-}
-
 // NamedValue is a named text: a context parameter, a telephone number, a custom
 // field. The JSON names are the connector's.
 type NamedValue struct {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -80,6 +81,25 @@ func (a *Adapter) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// wellFormed is what ids of this API look like.
+var wellFormed = regexp.MustCompile(`^[0-9A-Za-z.-]{0,200}$`)
+
+// idOf returns the id in the path; what none looks like is not found.
+func idOf(c echo.Context) (string, error) {
+	if !wellFormed.MatchString(c.Param("id")) {
+		return "", core.Errorf(core.NotFound, "not found")
+	}
+	return c.Param("id"), nil
+}
+
+// afterOf returns the id behind which a list goes on.
+func afterOf(c echo.Context) (string, error) {
+	if !wellFormed.MatchString(c.QueryParam("after")) {
+		return "", core.InvalidField("after", "want an id of this list")
+	}
+	return c.QueryParam("after"), nil
+}
+
 func tenantOf(c echo.Context) string { return c.Get(tenantKey).(string) } //nolint:forcetypeassert // authenticate set it
 
 // trigger is a trigger as the API shows it: all but its secrets.
@@ -147,7 +167,11 @@ func (a *Adapter) deadLetters(c echo.Context) error {
 		}
 		limit = n
 	}
-	found, err := a.o.Reader.DeadLetters(c.Request().Context(), tenantOf(c), c.QueryParam("after"), limit)
+	after, err := afterOf(c)
+	if err != nil {
+		return err
+	}
+	found, err := a.o.Reader.DeadLetters(c.Request().Context(), tenantOf(c), after, limit)
 	if err != nil {
 		return err
 	}
@@ -162,7 +186,11 @@ func (a *Adapter) deadLetters(c echo.Context) error {
 }
 
 func (a *Adapter) replay(c echo.Context) error {
-	if err := a.o.Triggers.Replay(c.Request().Context(), tenantOf(c), c.Param("id")); err != nil {
+	id, err := idOf(c)
+	if err != nil {
+		return err
+	}
+	if err := a.o.Triggers.Replay(c.Request().Context(), tenantOf(c), id); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusAccepted)
@@ -172,7 +200,11 @@ func (a *Adapter) replay(c echo.Context) error {
 // tells how many and behind which id to go on.
 func (a *Adapter) replayAll(c echo.Context) error {
 	ctx := c.Request().Context()
-	found, err := a.o.Reader.DeadLetters(ctx, tenantOf(c), c.QueryParam("after"), maxPage)
+	after, err := afterOf(c)
+	if err != nil {
+		return err
+	}
+	found, err := a.o.Reader.DeadLetters(ctx, tenantOf(c), after, maxPage)
 	if err != nil {
 		return err
 	}
@@ -200,7 +232,11 @@ func (a *Adapter) replayAll(c echo.Context) error {
 }
 
 func (a *Adapter) discard(c echo.Context) error {
-	if err := a.o.Triggers.Discard(c.Request().Context(), tenantOf(c), c.Param("id")); err != nil {
+	id, err := idOf(c)
+	if err != nil {
+		return err
+	}
+	if err := a.o.Triggers.Discard(c.Request().Context(), tenantOf(c), id); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
@@ -209,7 +245,11 @@ func (a *Adapter) discard(c echo.Context) error {
 // task shows a task with its history, without what callers wrote into it.
 func (a *Adapter) task(c echo.Context) error {
 	ctx := c.Request().Context()
-	t, err := a.o.Tasks.Task(ctx, c.Param("id"))
+	id, err := idOf(c)
+	if err != nil {
+		return err
+	}
+	t, err := a.o.Tasks.Task(ctx, id)
 	if err == nil && t.Tenant != tenantOf(c) {
 		err = core.Errorf(core.NotFound, "not found")
 	}

@@ -150,7 +150,7 @@ func newRig(t testing.TB) *rig {
 	t.Cleanup(func() { stop(); running.Wait() })
 
 	r.options = Options{
-		Engine: r.engine, Triggers: deliverer, Callers: server.NewCallers(db, nil, clock),
+		Engine: r.engine, Triggers: deliverer, Callers: server.NewCallers(db, nil),
 		Directory: func() *directory.Directory { return dir },
 		Workflow:  func(name string) *flow.Workflow { return r.flows[name] },
 	}

@@ -18,43 +18,58 @@ import (
 )
 
 // openDatabase opens the database and brings it up to this binary's version.
-func openDatabase(ctx context.Context, c *config, grouped func(int, time.Duration)) (*store.DB, error) {
+// With serving, nobody else may serve the same SQLite file, in whose tables
+// nothing is leased, until release is called or the process ends; without, a
+// file that is being served must have this binary's version already.
+func openDatabase(ctx context.Context, c *config, serving bool, grouped func(int, time.Duration)) (db *store.DB, release func(), err error) {
+	release = func() {}
+	migrate := true
 	if file, ok := strings.CutPrefix(c.DatabaseURL, "sqlite:"); ok {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			return nil, fmt.Errorf("data folder: %w", err)
+			return nil, nil, fmt.Errorf("data folder: %w", err)
 		}
-		// The driver would make it readable for everybody.
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("database: %w", err)
+		unlock, err := lockFile(file + ".lock")
+		switch {
+		case err == nil:
+			release = unlock
+		case serving || !errors.Is(err, errLocked):
+			return nil, nil, fmt.Errorf("%s: %w", file, err)
+		default:
+			migrate = false
 		}
-		_ = f.Close()
 	}
-	db, err := store.Open(ctx, store.Options{URL: c.DatabaseURL, Clock: core.SystemClock{}, Unsafe: c.UnsafeDurability, Grouped: grouped})
+	if db, err = store.Open(ctx, store.Options{URL: c.DatabaseURL, Clock: core.SystemClock{}, Unsafe: c.UnsafeDurability, Grouped: grouped}); err == nil {
+		if migrate {
+			err = errors.Join(db.Migrate(ctx), jobs.Migrate(ctx, db))
+		} else {
+			err = db.CheckVersion(ctx)
+		}
+	}
 	if err != nil {
-		return nil, err
+		if db != nil {
+			_ = db.Close()
+		}
+		release()
+		return nil, nil, err
 	}
-	if err := errors.Join(db.Migrate(ctx), jobs.Migrate(ctx, db)); err != nil {
-		_ = db.Close()
-		return nil, err
+	if !serving {
+		release()
+		release = func() {}
 	}
-	return db, nil
+	return db, release, nil
 }
 
-// lockDatabase makes sure that only one process serves a SQLite file: nothing
-// in its tables is leased. The lock ends with the process.
-func lockDatabase(c *config) (release func(), err error) {
-	file, ok := strings.CutPrefix(c.DatabaseURL, "sqlite:")
-	if !ok {
-		return func() {}, nil
-	}
-	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+var errLocked = errors.New("another tandem serves this database; several replicas need PostgreSQL")
+
+// lockFile takes a lock that ends with the process.
+func lockFile(name string) (unlock func(), err error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the database: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("another tandem serves %s; several replicas need PostgreSQL", file)
+		return nil, errLocked
 	}
 	return func() { _ = f.Close() }, nil
 }
@@ -113,7 +128,7 @@ func (migrateCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, c, nil)
+	db, _, err := openDatabase(ctx, c, false, nil)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (p *program) keyed(ctx context.Context, do func(c *config, db *store.DB) er
 	if err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, c, nil)
+	db, _, err := openDatabase(ctx, c, false, nil)
 	if err != nil {
 		return err
 	}

@@ -93,11 +93,7 @@ func newHub(ctx context.Context, c *config, log *slog.Logger) (_ *hub, err error
 
 // open opens the database and the master key.
 func (h *hub) open(ctx context.Context) (err error) {
-	// The lock file stands beside the database: its folder must be there first.
-	if h.db, err = openDatabase(ctx, h.config, h.metrics.GroupCommit); err != nil {
-		return err
-	}
-	if h.unlock, err = lockDatabase(h.config); err != nil {
+	if h.db, h.unlock, err = openDatabase(ctx, h.config, true, h.metrics.GroupCommit); err != nil {
 		return err
 	}
 	h.sealer, err = openSealer(ctx, h.config, h.db)
@@ -229,7 +225,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	callers := server.NewCallers(h.db, tokens, h.clock)
+	callers := server.NewCallers(h.db, tokens)
 	powerautomate.New(powerautomate.Options{
 		Engine: h.engine, Triggers: h.deliverer, Directory: h.mapped.directory.Get, Workflow: h.mapped.workflow,
 		Callers: callers, BaseURL: h.public.BaseURL,

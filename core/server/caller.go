@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
-	"time"
 
 	"tandem/core"
 )
@@ -21,7 +20,7 @@ const (
 // error is NotFound for a key that does not exist or is revoked. It is called
 // from several goroutines at once.
 type KeyFinder interface {
-	CallerByKeyHash(ctx context.Context, hash [32]byte, at time.Time) (core.Caller, error)
+	CallerByKeyHash(ctx context.Context, hash [32]byte) (core.Caller, error)
 }
 
 // TokenVerifier finds the caller of a signed token. Errors are Unauthenticated
@@ -36,13 +35,12 @@ type TokenVerifier interface {
 type Callers struct {
 	keys   KeyFinder
 	tokens TokenVerifier
-	clock  core.Clock
 }
 
 // NewCallers returns Callers over the stored keys and, unless tokens is nil,
 // signed tokens.
-func NewCallers(keys KeyFinder, tokens TokenVerifier, clock core.Clock) *Callers {
-	return &Callers{keys: keys, tokens: tokens, clock: clock}
+func NewCallers(keys KeyFinder, tokens TokenVerifier) *Callers {
+	return &Callers{keys: keys, tokens: tokens}
 }
 
 // NewKey returns a new API key of 256 random bits, and the hash that is all the
@@ -81,7 +79,7 @@ func (a *Callers) Authenticate(r *http.Request, adapter string) (core.Caller, er
 func (a *Callers) find(ctx context.Context, credential string) (core.Caller, error) {
 	switch {
 	case isKey(credential):
-		caller, err := a.keys.CallerByKeyHash(ctx, HashKey(credential), a.clock.Now())
+		caller, err := a.keys.CallerByKeyHash(ctx, HashKey(credential))
 		if err != nil && core.KindOf(err) == core.NotFound {
 			return core.Caller{}, core.Wrap(core.Unauthenticated, err, "The API key is unknown or revoked.")
 		}

@@ -47,9 +47,6 @@ type Options struct {
 	Observe func(route, method string, status int, d time.Duration)
 }
 
-// Mounter is a room with routes of its own.
-type Mounter interface{ Mount(*echo.Echo) }
-
 // Server is the listener side of the hub. Its methods may be called from
 // several goroutines once all routes are mounted.
 type Server struct {

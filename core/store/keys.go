@@ -44,7 +44,7 @@ func (db *DB) APIKeys(ctx context.Context, tenant string) ([]APIKey, error) {
 
 // CallerByKeyHash returns who a key belongs to; NotFound when there is no such
 // key or it was revoked.
-func (db *DB) CallerByKeyHash(ctx context.Context, hash [32]byte, _ time.Time) (core.Caller, error) {
+func (db *DB) CallerByKeyHash(ctx context.Context, hash [32]byte) (core.Caller, error) {
 	var c core.Caller
 	err := db.get(ctx, &c, "SELECT tenant, upn, adapter FROM api_keys WHERE hash = ? AND revoked_ms IS NULL", hash[:])
 	return c, err

@@ -39,6 +39,23 @@ func (db *DB) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// CheckVersion returns NotConfigured unless the tables are of this binary's
+// version.
+func (db *DB) CheckVersion(ctx context.Context) error {
+	p, err := db.provider()
+	if err != nil {
+		return err
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the database's version: %w", scrub(err, db.opts.URL))
+	}
+	if have != want {
+		return core.Errorf(core.NotConfigured, "the database is at version %d, this binary knows %d: use the binary that serves it", have, want)
+	}
+	return nil
+}
+
 func (db *DB) provider() (*goose.Provider, error) {
 	dialect, dir := goose.DialectSQLite3, "migrations/sqlite"
 	var options []goose.ProviderOption

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jmoiron/sqlx"
 
 	"tandem/core"
@@ -39,7 +40,8 @@ const maxTries = 10
 // once fn has begun, the transaction is finished and the caller gets its
 // outcome.
 //
-// Errors: what fn returns; Unavailable when the database cannot take the work.
+// Errors: what fn returns; Unavailable when the database cannot take the work;
+// Uncertain when PostgreSQL was lost during the commit.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	err := db.write(ctx, fn)
 	refused := err != nil && core.KindOf(err) == core.Unavailable
@@ -82,7 +84,10 @@ func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *Tx) error
 		return err
 	}
 	if err := sqltx.Commit(); err != nil {
-		return wrap(err)
+		if _, said := errors.AsType[*pgconn.PgError](err); said {
+			return wrap(err)
+		}
+		return core.Wrap(core.Uncertain, err, "the connection to the database broke before it said whether this was stored")
 	}
 	for _, f := range tx.after {
 		f()
