@@ -89,16 +89,11 @@ func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time
 		group.SetLimit(32)
 		for _, id := range ids {
 			group.Go(func() error {
-				err := e.Due(ctx, id)
-				if err == nil || ctx.Err() != nil {
-					return nil
-				}
-				if core.KindOf(err) == core.Unavailable || e.putOff(ctx, id) != nil {
+				if !e.try(ctx, id, failed) {
 					mu.Lock()
 					bad[id] = true
 					mu.Unlock()
 				}
-				failed(id, err)
 				return nil
 			})
 		}
@@ -109,6 +104,18 @@ func (e *Engine) fire(ctx context.Context, failed func(string, error)) time.Time
 		return now.Add(look)
 	}
 	return next
+}
+
+// try steps a task, or puts it off when it cannot be stepped, and tells whether
+// either was possible.
+func (e *Engine) try(ctx context.Context, id string, failed func(string, error)) bool {
+	err := e.Due(ctx, id)
+	if err == nil || ctx.Err() != nil {
+		return true
+	}
+	off := core.KindOf(err) != core.Unavailable && e.putOff(ctx, id) == nil
+	failed(id, err)
+	return off
 }
 
 const (

@@ -187,10 +187,10 @@ func TestPruneTasks(t *testing.T) {
 			})
 			return n
 		}
-		require.EqualValues(t, 0, prune(0, 10), "what ended at that very moment stays")
-		require.EqualValues(t, 1, prune(3*time.Minute, 1))
-		require.EqualValues(t, 1, prune(3*time.Minute, 2), "one that still has an event to deliver stays")
-		require.EqualValues(t, 0, prune(3*time.Minute, 2))
+		require.Equal(t, 0, prune(0, 10), "what ended at that very moment stays")
+		require.Equal(t, 1, prune(3*time.Minute, 1))
+		require.Equal(t, 1, prune(3*time.Minute, 2), "one that still has an event to deliver stays")
+		require.Equal(t, 0, prune(3*time.Minute, 2))
 		for id, kept := range map[string]bool{"ended0": false, "ended1": true, "ended2": false, "ended3": true, "open": true} {
 			_, err := db.Task(ctx, id)
 			require.Equal(t, kept, err == nil, id)
