@@ -28,7 +28,7 @@ func (a *Adapter) addExternalTask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, "AddExternalTask", who)
+	key, err := idempotencyKey(c)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *Adapter) newExternalTask(who caller, in *externalTaskInput) (engine.New
 			p.add("serviceUpn", "the workflow %q of the service is not loaded", service.Workflows[core.ExternalTask])
 		}
 	}
-	p.line("customerIdentifier", in.CustomerIdentifier, maxIdentifier)
+	p.text("customerIdentifier", in.CustomerIdentifier, maxIdentifier)
 	p.customer(in.Customer)
 	p.named("customContextParameters", in.CustomContextParameters)
 	priority := p.priority("distributionPriority", in.DistributionPriority)
@@ -104,7 +104,7 @@ func (a *Adapter) updateTask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, "UpdateTask", who)
+	key, err := idempotencyKey(c)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *Adapter) updateTask(c echo.Context) error {
 	var p problems
 	for _, name := range []string{"serviceSessionId", "userSessionId"} {
 		for _, v := range c.QueryParams()[name] {
-			p.line(name, v, maxSessionID)
+			p.text(name, v, maxSessionID)
 		}
 	}
 	p.customer(in.Customer)
@@ -163,7 +163,7 @@ func (a *Adapter) removeExternalTask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c, "RemoveExternalTask", who)
+	key, err := idempotencyKey(c)
 	if err != nil {
 		return err
 	}

@@ -56,20 +56,16 @@ func (p *problems) err() error {
 	return &core.Error{Kind: core.Invalid, Message: message, Details: list}
 }
 
-// line checks a text that is written on one line.
-func (p *problems) line(field, text string, limit int) { p.text(field, text, limit, "") }
-
-// block checks a text that may have line breaks and tabs.
-func (p *problems) block(field, text string, limit int) { p.text(field, text, limit, "\n\r\t") }
-
-func (p *problems) text(field, text string, limit int, allowed string) {
-	control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(allowed, r) }
+// text checks a plain text.
+func (p *problems) text(field, text string, limit int) {
 	switch {
 	case !utf8.ValidString(text):
 		p.add(field, "is not UTF-8")
 	case utf8.RuneCountInString(text) > limit:
 		p.add(field, "is longer than %d characters", limit)
-	case strings.ContainsFunc(text, control):
+	case strings.ContainsRune(text, utf8.RuneError): // half of a surrogate pair, in JSON
+		p.add(field, "has a character that is none")
+	case strings.ContainsFunc(text, unicode.IsControl):
 		p.add(field, "has a control character; only plain text is accepted")
 	}
 }
@@ -91,9 +87,9 @@ func (p *problems) named(field string, list []namedInput) {
 		if v.Name == "" {
 			p.add(at+".name", "is required")
 		}
-		p.line(at+".name", v.Name, maxName)
+		p.text(at+".name", v.Name, maxName)
 		if v.Value != nil {
-			p.block(at+".value", *v.Value, maxValue)
+			p.text(at+".value", *v.Value, maxValue)
 		}
 	}
 }
@@ -104,7 +100,7 @@ func (p *problems) customer(in *customerInput) {
 	}
 	for _, t := range in.texts(&core.Customer{}) {
 		if t.in != nil {
-			p.block("customer."+t.name, *t.in, maxValue)
+			p.text("customer."+t.name, *t.in, maxValue)
 		}
 	}
 	p.named("customer.telNumbers", in.TelNumbers)
@@ -127,6 +123,8 @@ func (p *problems) preferred(tenant *directory.Tenant, in []preferredUserInput) 
 			p.add(at+".upn", "is required")
 		case !known:
 			p.add(at+".upn", "is not a user of the tenant")
+		case user.Licence != directory.ContactCenter:
+			p.add(at+".upn", "has no Contact Center licence")
 		default:
 			list = append(list, core.PreferredUser{UPN: user.UPN})
 		}
@@ -135,8 +133,8 @@ func (p *problems) preferred(tenant *directory.Tenant, in []preferredUserInput) 
 		}
 		if *u.Priority < 1 || *u.Priority > maxPriority {
 			p.add(at+".priority", "must be from 1 to %d", maxPriority)
-		} else if known {
-			list[len(list)-1].Priority = *u.Priority
+		} else if n := len(list); n > 0 && list[n-1].UPN == user.UPN {
+			list[n-1].Priority = *u.Priority
 		}
 	}
 	return list
@@ -207,7 +205,7 @@ func taskID(text string) (string, error) {
 
 // idempotencyKey returns the key of a command; nil when the caller gave none.
 // The same key with another address or body is another request.
-func idempotencyKey(c echo.Context, operation string, who caller) (*engine.Key, error) {
+func idempotencyKey(c echo.Context) (*engine.Key, error) {
 	const header = "Idempotency-Key"
 	r := c.Request()
 	values, found := r.Header[header]
@@ -223,7 +221,7 @@ func idempotencyKey(c echo.Context, operation string, who caller) (*engine.Key, 
 	}
 	request := append([]byte(r.Method+" "+r.URL.Path+"\n"), body...)
 	return &engine.Key{
-		Name:     operation + " " + who.user.UPN + " " + values[0],
+		Name:     values[0],
 		BodyHash: sha256.Sum256(request),
 	}, nil
 }

@@ -35,6 +35,9 @@ const (
 	dead      outcome = "dead"    // never again
 	ended     outcome = "ended"   // never again, and nothing else to this trigger
 
+	// unwanted: the trigger does not ask for it any more; nothing was sent.
+	unwanted outcome = "unwanted"
+
 	// interrupted: the hub stopped during the call; that counts as no attempt.
 	interrupted outcome = "interrupted"
 )

@@ -14,6 +14,11 @@ import (
 	"tandem/core/store"
 )
 
+// saveTime is how long the end of a trigger may lie back for a new one of the
+// same flow to take over what could not be delivered: saving a flow, or turning
+// it off and on, takes no longer.
+const saveTime = 15 * time.Minute
+
 // maxTriggers bounds the triggers of a tenant: every event writes a row for each
 // that wants it, in a transaction that other tenants share.
 const maxTriggers = 1000
@@ -80,7 +85,10 @@ func (d *Deliverer) Subscribe(ctx context.Context, s Subscription) (string, erro
 			}
 		}
 		tx.After(func() { d.Wake(t.ID) })
-		return tx.InsertTrigger(ctx, t)
+		if err := tx.InsertTrigger(ctx, t); err != nil {
+			return err
+		}
+		return tx.ReviveFlow(ctx, t, now.Add(-saveTime))
 	})
 	return address, err
 }
@@ -111,16 +119,15 @@ func (d *Deliverer) Unsubscribe(ctx context.Context, address, tenant string) err
 	}); err != nil {
 		return err
 	}
-	return d.emptyOutbox(ctx, t, false) // the flow itself no longer wants it
+	return d.emptyOutbox(ctx, t)
 }
 
-// emptyOutbox empties the outbox of a trigger that receives nothing any more. It
+// emptyOutbox makes dead letters of what waits for a trigger that receives nothing
+// any more, unless a newer trigger of its flow takes it over. It
 // stops when the trigger has become active meanwhile.
-func (d *Deliverer) emptyOutbox(ctx context.Context, t store.Trigger, keep bool) error {
-	if keep {
-		if err := d.handOver(ctx, t); err != nil {
-			return err
-		}
+func (d *Deliverer) emptyOutbox(ctx context.Context, t store.Trigger) error {
+	if err := d.handOver(ctx, t); err != nil {
+		return err
 	}
 	for more := true; more; {
 		err := d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -134,10 +141,6 @@ func (d *Deliverer) emptyOutbox(ctx context.Context, t store.Trigger, keep bool)
 			for _, w := range waiting {
 				if err != nil {
 					return err
-				}
-				if !keep {
-					err = tx.DeleteDelivery(ctx, w.TriggerID, w.TaskID, w.Seq)
-					continue
 				}
 				w.Error = reason
 				err = tx.Bury(ctx, d.deadLetter(t, w, core.EventName(w.Event)))
@@ -206,7 +209,7 @@ func (d *Deliverer) setState(ctx context.Context, t store.Trigger, state store.T
 	if err != nil || state == store.TriggerActive {
 		return err
 	}
-	return d.emptyOutbox(ctx, t, true)
+	return d.emptyOutbox(ctx, t)
 }
 
 // Replay sends a dead letter again: to its trigger, or to the newer trigger of

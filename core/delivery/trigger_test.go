@@ -184,7 +184,7 @@ func TestUnsubscribe(t *testing.T) {
 			require.NoError(t, d.Unsubscribe(t.Context(), address, "contoso"))
 		}
 		require.Equal(t, store.TriggerEnded, r.trigger(id).State)
-		r.settled(0, 0)
+		r.settled(0, 2)
 		other, id := r.subscribe(d, "/other")
 		require.NotEqual(t, address, other)
 		require.NoError(t, d.Unsubscribe(t.Context(), other, ""))
@@ -208,4 +208,34 @@ func TestALeaseOfTheDeadRunsOut(t *testing.T) {
 	r.start()
 	r.settled(0, 0)
 	require.Equal(t, []string{"a.1", "a.2"}, r.called())
+}
+
+// A flow that unsubscribes before it subscribes anew, as the platform may do
+// when it is saved, loses nothing; what it no longer asks for is not sent.
+func TestUnsubscribeThenSubscribe(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		d, _ := r.start()
+		r.reply(func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusServiceUnavailable) })
+		address, id := r.subscribe(d, "/workflows/f/triggers/manual/versions/1")
+		r.put(id, "a", 2)
+		d.Wake(id)
+		r.due(id, 5*time.Second)
+		require.NoError(t, d.Unsubscribe(t.Context(), address, ""))
+		require.Len(t, r.letters(), 2)
+
+		r.reply(nil)
+		other := r.server.URL + "/workflows/f/triggers/manual/versions/2?sig=" + callbackSecret
+		_, err := d.Subscribe(t.Context(), delivery.Subscription{
+			Tenant: "contoso", Owner: "other@contoso.example", URL: other, Services: []string{"support@contoso.example"},
+		})
+		require.NoError(t, err)
+		require.Len(t, r.letters(), 2, "another user's flow gets none of it")
+
+		_, err = d.Subscribe(t.Context(), delivery.Subscription{
+			Tenant: "contoso", Owner: "owner@contoso.example", URL: other, Services: []string{"sales@contoso.example"},
+		})
+		require.NoError(t, err)
+		r.settled(0, 0)
+		require.Len(t, r.called(), 1, "the first attempt alone")
+	})
 }

@@ -89,7 +89,7 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 		now := w.d.o.Clock.Now()
 		if mine, err = w.hold(ctx, now); err != nil || !mine {
 			if errors.Is(err, errInactive) {
-				return true, w.d.emptyOutbox(ctx, w.trigger, true)
+				return true, w.d.emptyOutbox(ctx, w.trigger)
 			}
 			return mine, err
 		}
@@ -219,7 +219,11 @@ func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w 
 		return a
 	}
 	a.event = ev.Name
-	if err := d.may(t, ev); err != nil {
+	if !wants(t, ev) {
+		a.verdict.outcome = unwanted
+		return a
+	}
+	if err := d.o.May(t); err != nil { // rights are asked at each call
 		a.verdict = verdict{outcome: dead, reason: err.Error()}
 		return a
 	}
@@ -238,14 +242,13 @@ func (d *Deliverer) attempt(ctx context.Context, t store.Trigger, url string, w 
 	return a
 }
 
-// may returns nil, or why a trigger may not get an event: its owner's rights are
-// asked at each call, and an event that an earlier trigger of the same flow left
-// behind must be of a service that this one asks for.
-func (d *Deliverer) may(t store.Trigger, ev core.Event) error {
-	if !slices.ContainsFunc(t.Services, func(upn string) bool { return strings.EqualFold(upn, ev.Task.Service.UPN) }) {
-		return fmt.Errorf("the trigger does not ask for %s", ev.Task.Service.UPN)
-	}
-	return d.o.May(t)
+// wants tells whether a trigger asks for an event. One that an earlier trigger of
+// the same flow left behind may be of no interest to the newer one.
+func wants(t store.Trigger, ev core.Event) bool {
+	return slices.ContainsFunc(t.Services, func(upn string) bool { return strings.EqualFold(upn, ev.Task.Service.UPN) }) &&
+		core.Allows(t.Events, core.EventNames, ev.Name) &&
+		core.Allows(t.Modalities, core.Modalities, ev.Task.Modality) &&
+		core.Allows(t.Directions, core.Directions, ev.Task.Direction)
 }
 
 // webhookID names an event for its receiver: the same over retries, restarts,
@@ -313,7 +316,7 @@ func (w *worker) settle(ctx context.Context, first attempt) error {
 			w.limit = min(2*w.limit, w.d.o.PerTrigger)
 		case retry:
 			w.limit = max(w.limit/2, 1)
-		case dead, ended, interrupted:
+		case dead, ended, interrupted, unwanted:
 		}
 	}
 	w.trigger.Misses = misses
@@ -327,7 +330,7 @@ func (w *worker) settle(ctx context.Context, first attempt) error {
 func (w *worker) record(ctx context.Context, tx *store.Tx, a attempt) error {
 	now := w.d.o.Clock.Now()
 	switch a.verdict.outcome {
-	case delivered:
+	case delivered, unwanted:
 		return tx.DeleteDelivery(ctx, a.delivery.TriggerID, a.delivery.TaskID, a.delivery.Seq)
 	case retry:
 		if a.delivery.Status == http.StatusTooManyRequests && a.verdict.wait > 0 {

@@ -18,7 +18,7 @@ const KeyLife = 24 * time.Hour
 // Key makes a command idempotent: a second one with the same key gets the first
 // answer, byte for byte.
 type Key struct {
-	Name     string // operation, caller and the caller's key; unique in the tenant
+	Name     string // unique in the tenant
 	BodyHash [32]byte
 }
 
@@ -101,7 +101,7 @@ func (e *Engine) insert(ctx context.Context, tx *store.Tx, r *run, maxOpen int) 
 		if maxOpen > 0 && open > maxOpen {
 			return &core.Error{
 				Kind: core.Throttled, Code: "FAIR_USE_LIMIT", RetryAfter: 30 * time.Second,
-				Message: fmt.Sprintf("the tenant has %d open tasks of modality %s, which is its fair-use limit; end some of them first", maxOpen, r.task.Modality),
+				Message: fmt.Sprintf("the tenant may have at most %d open tasks of modality %s; end some of them first", maxOpen, r.task.Modality),
 			}
 		}
 	}

@@ -122,7 +122,7 @@ type errorBody struct {
 type errorText struct {
 	Code      string        `json:"code"`
 	Message   string        `json:"message"`
-	Details   []core.Detail `json:"details,omitempty"`
+	Details   []core.Detail `json:"details"`
 	RequestID string        `json:"requestId,omitempty"`
 }
 
@@ -133,6 +133,9 @@ func answer(c echo.Context, e *core.Error, code int) {
 	}
 	if text.Code == "" {
 		text.Code = strings.ToUpper(string(e.Kind))
+	}
+	if text.Details == nil {
+		text.Details = []core.Detail{}
 	}
 	h := c.Response().Header()
 	if e.RetryAfter > 0 {

@@ -3,7 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -40,13 +43,23 @@ func wrap(err error) error {
 		}
 		return err
 	}
-	if busyOrFull(err) {
+	if busyOrFull(err) || connectionLost(err) {
 		return unavailable(err)
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return unavailable(err)
 	}
 	return err
+}
+
+// connectionLost tells whether PostgreSQL went away: a server that was restarted
+// leaves a pool of connections that each fail once.
+func connectionLost(err error) bool {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err)
 }
 
 func unavailable(err error) error {

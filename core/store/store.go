@@ -71,14 +71,17 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 	return db, nil
 }
 
+// poolSize is the number of connections to PostgreSQL.
+const poolSize = 24
+
 func (db *DB) openPostgres(ctx context.Context) error {
 	pool, err := sqlx.Open("pgx", db.opts.URL)
 	if err != nil {
 		// The driver's text would repeat the URL with its password.
 		return core.Errorf(core.NotConfigured, "database URL cannot be read as a PostgreSQL address")
 	}
-	pool.SetMaxOpenConns(24)
-	pool.SetMaxIdleConns(24)
+	pool.SetMaxOpenConns(poolSize)
+	pool.SetMaxIdleConns(poolSize)
 	db.writes, db.reads = pool, pool
 	for _, setting := range []string{"fsync", "synchronous_commit"} {
 		var value string
@@ -174,7 +177,7 @@ func (db *DB) get(ctx context.Context, dest any, query string, args ...any) erro
 	if st := db.read(ctx, query); st != nil {
 		return wrap(st.GetContext(ctx, dest, args...))
 	}
-	return wrap(db.reads.GetContext(ctx, dest, db.bind(query), args...))
+	return db.again(func() error { return db.reads.GetContext(ctx, dest, db.bind(query), args...) })
 }
 
 // list reads all rows into dest.
@@ -182,7 +185,18 @@ func (db *DB) list(ctx context.Context, dest any, query string, args ...any) err
 	if st := db.read(ctx, query); st != nil {
 		return wrap(st.SelectContext(ctx, dest, args...))
 	}
-	return wrap(db.reads.SelectContext(ctx, dest, db.bind(query), args...))
+	return db.again(func() error { return db.reads.SelectContext(ctx, dest, db.bind(query), args...) })
+}
+
+// again reads, once more for each connection that turns out to be lost.
+func (db *DB) again(read func() error) error {
+	var err error
+	for range maxTries {
+		if err = read(); err == nil || !connectionLost(err) {
+			break
+		}
+	}
+	return wrap(err)
 }
 
 // read returns a query prepared for reading on SQLite, where each call would

@@ -75,7 +75,7 @@ func TestUpdateTaskOfAnOldVersionIsTriedAgain(t *testing.T) {
 			return tx.UpdateTask(ctx, store.Task{ID: "a", Cursor: []byte{}, Data: []byte{}})
 		})
 		require.Equal(t, core.Unavailable, core.KindOf(err))
-		require.Equal(t, 10, tries)
+		require.Equal(t, 30, tries)
 	})
 }
 

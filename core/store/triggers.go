@@ -104,7 +104,7 @@ func (tx *Tx) InsertTrigger(ctx context.Context, t Trigger) error {
 
 func (tx *Tx) replaceFlow(ctx context.Context, t Trigger) error {
 	var old []string
-	err := tx.list(ctx, &old, tx.lock("SELECT id FROM triggers WHERE tenant = ? AND flow = ? AND flow <> '' AND ended_ms IS NULL"), t.Tenant, t.Flow)
+	err := tx.list(ctx, &old, tx.lock("SELECT id FROM triggers WHERE tenant = ? AND owner = ? AND flow = ? AND flow <> '' AND ended_ms IS NULL"), t.Tenant, t.Owner, t.Flow)
 	if err != nil {
 		return err
 	}
@@ -124,6 +124,23 @@ func (tx *Tx) replaceFlow(ctx context.Context, t Trigger) error {
 func (tx *Tx) MoveDeliveries(ctx context.Context, from, to string, due time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE deliveries SET trigger_id = ?, due_ms = ?, attempts = 0 WHERE trigger_id = ? AND NOT EXISTS
 		(SELECT 1 FROM deliveries o WHERE o.trigger_id = ? AND o.task_id = deliveries.task_id AND o.seq = deliveries.seq)`, to, ms(due), from, to)
+	return err
+}
+
+// ReviveFlow gives a new trigger what became a dead letter when an earlier one of
+// the same flow and owner ended, if that was after since: a flow that is saved
+// may unsubscribe, or its old callback die, before it subscribes anew.
+func (tx *Tx) ReviveFlow(ctx context.Context, t Trigger, since time.Time) error {
+	var letters []DeadLetter
+	err := tx.list(ctx, &letters, `SELECT `+deadLetterColumns+` FROM dead_letters WHERE tenant = ? AND trigger_id IN
+		(SELECT id FROM triggers WHERE tenant = ? AND owner = ? AND flow = ? AND flow <> '' AND ended_ms > ? AND ended_ms <= dead_letters.died_ms)
+		ORDER BY id LIMIT 1000`, t.Tenant, t.Tenant, t.Owner, t.Flow, ms(since))
+	for _, l := range letters {
+		if err != nil {
+			break
+		}
+		err = tx.Revive(ctx, l, t.ID, t.Created)
+	}
 	return err
 }
 

@@ -27,8 +27,9 @@ type Tx struct {
 	counted []func() // take back what was counted
 }
 
-// maxTries bounds how often a function that returns ErrRetry is run.
-const maxTries = 10
+// maxTries bounds how often a function that returns ErrRetry is run. It is above
+// the number of connections, all of which a restart of PostgreSQL breaks.
+const maxTries = poolSize + 6
 
 // Write runs fn in a transaction. When Write returns nil, what fn wrote is on
 // disk, and the functions given to Tx.After have been called. When fn returns
@@ -76,6 +77,9 @@ func (db *DB) writeOnce(ctx context.Context, fn func(context.Context, *Tx) error
 	ctx = context.WithoutCancel(ctx)
 	sqltx, err := conn.BeginTxx(ctx, nil)
 	if err != nil {
+		if connectionLost(err) { // nothing has begun: another connection may do
+			return errors.Join(ErrRetry, err)
+		}
 		return unavailable(err)
 	}
 	tx := &Tx{db: db, tx: sqltx}
