@@ -28,7 +28,7 @@ func (a *Adapter) addExternalTask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
+	key, err := idempotencyKey(c, "AddExternalTask")
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *Adapter) updateTask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
+	key, err := idempotencyKey(c, "UpdateTask")
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (a *Adapter) removeExternalTask(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	key, err := idempotencyKey(c)
+	key, err := idempotencyKey(c, "RemoveExternalTask")
 	if err != nil {
 		return err
 	}

@@ -204,8 +204,9 @@ func taskID(text string) (string, error) {
 }
 
 // idempotencyKey returns the key of a command; nil when the caller gave none.
-// The same key with another address or body is another request.
-func idempotencyKey(c echo.Context) (*engine.Key, error) {
+// A key is the tenant's, for one operation; with another address or body it is
+// another request.
+func idempotencyKey(c echo.Context, operation string) (*engine.Key, error) {
 	const header = "Idempotency-Key"
 	r := c.Request()
 	values, found := r.Header[header]
@@ -221,7 +222,7 @@ func idempotencyKey(c echo.Context) (*engine.Key, error) {
 	}
 	request := append([]byte(r.Method+" "+r.URL.Path+"\n"), body...)
 	return &engine.Key{
-		Name:     values[0],
+		Name:     operation + " " + values[0],
 		BodyHash: sha256.Sum256(request),
 	}, nil
 }

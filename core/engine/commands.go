@@ -18,7 +18,7 @@ const KeyLife = 24 * time.Hour
 // Key makes a command idempotent: a second one with the same key gets the first
 // answer, byte for byte.
 type Key struct {
-	Name     string // unique in the tenant
+	Name     string // operation and the caller's key; unique in the tenant
 	BodyHash [32]byte
 }
 
