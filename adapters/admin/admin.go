@@ -24,6 +24,7 @@ type Triggers interface {
 // Reader is what the API reads.
 type Reader interface {
 	Triggers(ctx context.Context, tenant string) ([]store.Trigger, error)
+	TriggerBacklog(ctx context.Context, triggerID string) (store.TriggerBacklog, error)
 	DeadLetters(ctx context.Context, tenant, after string, limit int) ([]store.DeadLetter, error)
 }
 
@@ -115,6 +116,17 @@ type trigger struct {
 	Directions []core.Direction   `json:"directions"`
 	Created    time.Time          `json:"created"`
 	Ended      time.Time          `json:"ended,omitzero"`
+	Waiting    int                `json:"waiting"` // events not delivered yet
+	Failing    *failing           `json:"failing,omitempty"`
+}
+
+// failing tells of the event of a trigger that was tried most often.
+type failing struct {
+	Events   int       `json:"events"` // how many were tried in vain
+	Attempts int       `json:"attempts"`
+	Status   int       `json:"status,omitempty"`
+	Reason   string    `json:"reason"`
+	NextTry  time.Time `json:"nextTry"`
 }
 
 func (a *Adapter) triggers(c echo.Context) error {
@@ -128,6 +140,14 @@ func (a *Adapter) triggers(c echo.Context) error {
 			ID: t.ID, State: t.State, Reason: t.Reason, Owner: t.Owner, Host: t.Host, Services: t.Services,
 			Events: all(core.EventNames, t.Events), Modalities: all(core.Modalities, t.Modalities),
 			Directions: all(core.Directions, t.Directions), Created: t.Created, Ended: t.Ended,
+		}
+		b, err := a.o.Reader.TriggerBacklog(c.Request().Context(), t.ID)
+		if err != nil {
+			return err
+		}
+		list[i].Waiting = b.Waiting
+		if b.Failing > 0 {
+			list[i].Failing = &failing{b.Failing, b.Attempts, b.Status, b.Error, store.FromMilli(b.DueMs)}
 		}
 	}
 	return c.JSON(http.StatusOK, list)

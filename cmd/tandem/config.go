@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
+
+	"tandem/core/outbound"
 )
 
 // settings are the flags. Each has the same name in the environment
@@ -47,38 +50,42 @@ type settings struct {
 
 // config is what the hub runs with.
 type config struct {
-	Config           string        `koanf:"config"`
-	Listen           string        `koanf:"listen"`
-	AdminListen      string        `koanf:"admin-listen"`
-	DatabaseURL      string        `koanf:"database-url"`
-	DataDir          string        `koanf:"data-dir"`
-	MappingsDir      string        `koanf:"mappings-dir"`
-	PublicURL        string        `koanf:"public-url"`
-	MasterKeyFile    string        `koanf:"master-key-file"`
-	LogLevel         string        `koanf:"log-level"`
-	TLSCertFile      string        `koanf:"tls-cert-file"`
-	TLSKeyFile       string        `koanf:"tls-key-file"`
-	TrustedProxies   []string      `koanf:"trusted-proxies"`
-	AllowHosts       []string      `koanf:"allow-hosts"`
-	CallbackHosts    []string      `koanf:"callback-hosts"`
-	EntraIssuer      string        `koanf:"entra-issuer"`
-	EntraAudience    []string      `koanf:"entra-audience"`
-	EntraJWKSURL     string        `koanf:"entra-jwks-url"`
-	Retention        time.Duration `koanf:"retention"`
-	UnsafeDurability bool          `koanf:"unsafe-durability"`
+	Config         string   `koanf:"config"`
+	Listen         string   `koanf:"listen"`
+	AdminListen    string   `koanf:"admin-listen"`
+	DatabaseURL    string   `koanf:"database-url"`
+	DataDir        string   `koanf:"data-dir"`
+	MappingsDir    string   `koanf:"mappings-dir"`
+	PublicURL      string   `koanf:"public-url"`
+	MasterKeyFile  string   `koanf:"master-key-file"`
+	LogLevel       string   `koanf:"log-level"`
+	TLSCertFile    string   `koanf:"tls-cert-file"`
+	TLSKeyFile     string   `koanf:"tls-key-file"`
+	TrustedProxies []string `koanf:"trusted-proxies"`
+	AllowHosts     []string `koanf:"allow-hosts"`
+	CallbackHosts  []string `koanf:"callback-hosts"`
+	EntraIssuer    string   `koanf:"entra-issuer"`
+	EntraAudience  []string `koanf:"entra-audience"`
+	EntraJWKSURL   string   `koanf:"entra-jwks-url"`
+	RetentionText  string   `koanf:"retention"`
+	UnsafeText     string   `koanf:"unsafe-durability"`
 
 	masterKey string // TANDEM_MASTER_KEY: a secret, so environment only
 	proxies   []netip.Prefix
+	retention time.Duration
+	unsafe    bool
+	unknown   []string // keys of the config file
 }
 
 func defaults() map[string]any {
 	return map[string]any{
-		"listen":         "127.0.0.1:8080",
-		"admin-listen":   "127.0.0.1:8081",
-		"data-dir":       "data",
-		"log-level":      "info",
-		"callback-hosts": "*.logic.azure.com,*.environment.api.powerplatform.com",
-		"retention":      "720h",
+		"listen":            "127.0.0.1:8080",
+		"admin-listen":      "127.0.0.1:8081",
+		"data-dir":          "data",
+		"log-level":         "info",
+		"callback-hosts":    "*.logic.azure.com,*.environment.api.powerplatform.com",
+		"retention":         "720h",
+		"unsafe-durability": "false",
 	}
 }
 
@@ -101,26 +108,27 @@ func (p *program) load() (*config, error) {
 	}
 	k := koanf.New("\x00") // no nesting: a dot in a key is a dot
 	_ = k.Load(confmap.Provider(defaults(), ""), nil)
+	var unknown []string
+	var err error
 	path, _ := env["config"].(string)
 	if f, ok := flags["config"].(string); ok {
 		path = f
 	}
 	if path != "" {
-		if err := loadFile(k, path, names); err != nil {
+		if unknown, err = loadFile(k, path, names); err != nil {
 			return nil, err
 		}
 	}
 	_ = k.Load(confmap.Provider(env, ""), nil)
 	_ = k.Load(confmap.Provider(flags, ""), nil)
 	var c config
-	hooks := mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc(), splitList)
-	err := k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{
-		DecoderConfig: &mapstructure.DecoderConfig{TagName: "koanf", WeaklyTypedInput: true, DecodeHook: hooks},
+	err = k.UnmarshalWithConf("", &c, koanf.UnmarshalConf{
+		DecoderConfig: &mapstructure.DecoderConfig{TagName: "koanf", WeaklyTypedInput: true, DecodeHook: splitList},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	c.masterKey = p.getenv("TANDEM_MASTER_KEY")
+	c.unknown, c.masterKey = unknown, p.getenv("TANDEM_MASTER_KEY")
 	if c.DatabaseURL == "" {
 		c.DatabaseURL = "sqlite:" + filepath.Join(c.DataDir, "tandem.db")
 	}
@@ -141,25 +149,22 @@ func splitList(from, to reflect.Type, value any) (any, error) {
 	return list, nil
 }
 
-// loadFile reads the config file; a key that is no setting is refused.
-func loadFile(k *koanf.Koanf, path string, names []string) error {
+// loadFile reads the config file and returns a complaint for each key that is no
+// setting.
+func loadFile(k *koanf.Koanf, path string, names []string) (unknown []string, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("config file: %w", err)
+		return nil, fmt.Errorf("config file: %w", err)
 	}
 	if err := k.Load(rawbytes.Provider(text), koanfyaml.Parser()); err != nil {
-		return fmt.Errorf("config file %s: %w", path, err)
+		return nil, fmt.Errorf("config file %s: %w", path, err)
 	}
-	var unknown []string
 	for _, key := range k.Keys() {
 		if !slices.Contains(names, key) {
-			unknown = append(unknown, fmt.Sprintf("%q", key))
+			unknown = append(unknown, fmt.Sprintf("%s: unknown key %q; the keys are the names of the flags", path, key))
 		}
 	}
-	if len(unknown) > 0 {
-		return fmt.Errorf("config file %s: unknown keys %s; the keys are the names of the flags (tandem serve --help)", path, strings.Join(unknown, ", "))
-	}
-	return nil
+	return unknown, nil
 }
 
 // settingNames are the names of all settings, in the order of settings.
@@ -181,7 +186,11 @@ func envName(setting string) string {
 // validate returns one error with all complaints.
 func (c *config) validate() error {
 	postgres := strings.HasPrefix(c.DatabaseURL, "postgres://") || strings.HasPrefix(c.DatabaseURL, "postgresql://")
-	var proxyErr error
+	var proxyErr, retentionErr, unsafeErr error
+	c.retention, retentionErr = time.ParseDuration(c.RetentionText)
+	c.unsafe, unsafeErr = strconv.ParseBool(c.UnsafeText)
+	_, allowErr := outbound.New(outbound.Options{AllowHosts: c.AllowHosts})
+	_, hostsErr := outbound.NewHosts(c.CallbackHosts, nil)
 	for _, text := range c.TrustedProxies {
 		prefix, err := parsePrefix(text)
 		if err != nil {
@@ -201,15 +210,25 @@ func (c *config) validate() error {
 		{c.DataDir == "", "data-dir: must not be empty"},
 		{!slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel), "log-level: want debug, info, warn or error"},
 		{(c.TLSCertFile == "") != (c.TLSKeyFile == ""), "tls-cert-file and tls-key-file: want both or neither"},
-		{c.PublicURL != "" && badURL(c.PublicURL), "public-url: want http(s)://host[:port]"},
+		{c.PublicURL != "" && badURL(c.PublicURL), "public-url: want http(s)://host[:port][/path]"},
 		{proxyErr != nil, fmt.Sprintf("trusted-proxies: %v", proxyErr)},
 		{c.masterKey != "" && c.MasterKeyFile != "", "master-key-file and TANDEM_MASTER_KEY: want one of them"},
 		{postgres && c.masterKey == "" && c.MasterKeyFile == "", "master-key-file: mandatory on PostgreSQL, where replicas share one key"},
 		{c.EntraIssuer != "" && len(c.EntraAudience) == 0, "entra-audience: mandatory with entra-issuer"},
 		{c.EntraIssuer == "" && (len(c.EntraAudience) > 0 || c.EntraJWKSURL != ""), "entra-issuer: mandatory with entra-audience and entra-jwks-url"},
-		{c.Retention < minRetention, fmt.Sprintf("retention: want at least %s", minRetention)},
+		{retentionErr != nil || c.retention < minRetention, fmt.Sprintf("retention: want a duration of at least %s, such as 720h", minRetention)},
+		{unsafeErr != nil, "unsafe-durability: want true or false"},
+		{allowErr != nil, fmt.Sprintf("allow-hosts: %v", allowErr)},
+		{hostsErr != nil, fmt.Sprintf("callback-hosts: %v", hostsErr)},
+		{c.EntraIssuer != "" && !strings.HasPrefix(c.EntraIssuer, "https://"), "entra-issuer: want an https address"},
+		{c.EntraJWKSURL != "" && !strings.HasPrefix(c.EntraJWKSURL, "https://"), "entra-jwks-url: want an https address"},
+		{missing(c.TLSCertFile), "tls-cert-file: no such file"},
+		{missing(c.TLSKeyFile), "tls-key-file: no such file"},
 	}
 	var errs []error
+	for _, message := range c.unknown {
+		errs = append(errs, errors.New("configuration: "+message))
+	}
 	for _, row := range table {
 		if row.bad {
 			errs = append(errs, errors.New("configuration: "+row.message))
@@ -227,6 +246,14 @@ func parsePrefix(text string) (netip.Prefix, error) {
 		return prefix, fmt.Errorf("%q is neither an address nor a network", text)
 	}
 	return prefix, nil
+}
+
+func missing(file string) bool {
+	if file == "" {
+		return false
+	}
+	_, err := os.Stat(file)
+	return err != nil
 }
 
 func badAddress(text string) bool {

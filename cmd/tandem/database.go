@@ -38,7 +38,7 @@ func openDatabase(ctx context.Context, c *config, serving bool, grouped func(int
 			migrate = false
 		}
 	}
-	if db, err = store.Open(ctx, store.Options{URL: c.DatabaseURL, Clock: core.SystemClock{}, Unsafe: c.UnsafeDurability, Grouped: grouped}); err == nil {
+	if db, err = store.Open(ctx, store.Options{URL: c.DatabaseURL, Clock: core.SystemClock{}, Unsafe: c.unsafe, Grouped: grouped}); err == nil {
 		if migrate {
 			err = errors.Join(db.Migrate(ctx), jobs.Migrate(ctx, db))
 		} else {

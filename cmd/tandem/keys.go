@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -25,6 +26,9 @@ func (p *program) keyed(ctx context.Context, do func(c *config, db *store.DB) er
 	c, err := p.load()
 	if err != nil {
 		return err
+	}
+	if file, ok := strings.CutPrefix(c.DatabaseURL, "sqlite:"); ok && missing(file) {
+		fmt.Fprintf(p.stderr, "tandem: %s does not exist yet and is made now; serve must be started with the same --data-dir or --database-url\n", file)
 	}
 	db, _, err := openDatabase(ctx, c, false, nil)
 	if err != nil {

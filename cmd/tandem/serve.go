@@ -179,7 +179,7 @@ func (h *hub) duties() []jobs.Duty {
 func (h *hub) prune(ctx context.Context) error {
 	const step = 200
 	now := h.clock.Now()
-	kept := now.Add(-h.config.Retention)
+	kept := now.Add(-h.config.retention)
 	for _, delete := range []func(context.Context, *store.Tx) (int, error){
 		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTasks(ctx, kept, step) },
 		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTriggers(ctx, kept, step) },
@@ -298,6 +298,9 @@ func (h *hub) tokens() (server.TokenVerifier, error) {
 // is called when it answers.
 func (h *hub) serve(ctx context.Context, ready func()) error {
 	defer h.close()
+	if err := h.jobs.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("job engine: %w", err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	// First no new calls, then the rooms behind: calls in flight still need them.
 	open, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
@@ -308,25 +311,30 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		defer stopRooms()
 		return h.public.Serve(open, h.callers)
 	})
-	group.Go(func() error { return h.private.Serve(rooms, h.admins) })
-	group.Go(func() error { h.deliverer.Run(rooms); return nil })
-	group.Go(func() error {
+	var work errgroup.Group
+	work.Go(func() error { h.deliverer.Run(rooms); return nil })
+	work.Go(func() error {
 		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow could not be stepped", "task", id, "error", err) })
 		return nil
 	})
-	group.Go(func() error {
+	work.Go(func() error {
 		h.mapped.watch(rooms, mappingFiles(h.config), h.engine, h.log,
 			func() { h.sweep(rooms) }, h.metrics.MappingFindings)
 		return nil
 	})
-	group.Go(func() error {
-		if err := h.jobs.Start(context.WithoutCancel(rooms)); err != nil {
-			return fmt.Errorf("job engine: %w", err)
-		}
+	work.Go(func() error {
 		<-rooms.Done()
 		last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		return h.jobs.Stop(last)
+	})
+	// Last the admin's door, which tells meanwhile that the hub is not ready.
+	admin, stopAdmin := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAdmin()
+	group.Go(func() error { return h.private.Serve(admin, h.admins) })
+	group.Go(func() error {
+		defer stopAdmin()
+		return work.Wait()
 	})
 	ready()
 	<-ctx.Done()

@@ -166,6 +166,31 @@ func (tx *Tx) ActiveTrigger(ctx context.Context, id string) (string, error) {
 	return active, err
 }
 
+// TriggerBacklog is what waits for a trigger.
+type TriggerBacklog struct {
+	Waiting  int
+	Failing  int    // of these, events that were tried already
+	Attempts int    // the most attempts at one of them
+	Status   int    // HTTP status of the last attempt at that one; 0: no answer
+	Error    string // and why it failed
+	DueMs    int64  `db:"due_ms"` // and when it is tried again
+}
+
+// TriggerBacklog returns what waits for a trigger and the event that was tried
+// most often.
+func (db *DB) TriggerBacklog(ctx context.Context, triggerID string) (TriggerBacklog, error) {
+	var b TriggerBacklog
+	err := db.get(ctx, &b, "SELECT attempts, status, error, due_ms FROM deliveries WHERE trigger_id = ? AND attempts > 0 ORDER BY attempts DESC LIMIT 1", triggerID)
+	if err != nil && !isNotFound(err) {
+		return b, err
+	}
+	err = db.get(ctx, &b.Waiting, "SELECT count(*) FROM deliveries WHERE trigger_id = ?", triggerID)
+	if err == nil {
+		err = db.get(ctx, &b.Failing, "SELECT count(*) FROM deliveries WHERE trigger_id = ? AND attempts > 0", triggerID)
+	}
+	return b, err
+}
+
 // Backlog counts what waits: deliveries not yet made, and dead letters.
 func (db *DB) Backlog(ctx context.Context) (deliveries, deadLetters int, err error) {
 	if err = db.get(ctx, &deliveries, "SELECT count(*) FROM deliveries"); err != nil {
