@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 
 	"tandem/authstore"
 	"tandem/core"
+	"tandem/core/coretest"
 	"tandem/core/delivery"
 	"tandem/core/outbound"
 	"tandem/core/store"
@@ -29,24 +29,6 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // sealer binds a text to its place.
 type sealer struct{}
@@ -66,7 +48,7 @@ type rig struct {
 	t      *testing.T
 	url    string // of the database
 	db     *store.DB
-	clock  *clock
+	clock  *coretest.Clock
 	secret string
 	server *httptest.Server
 
@@ -83,21 +65,12 @@ const callbackSecret = "CALLBACKSECRET"
 // both runs a test on an empty database of each dialect.
 func both(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
-	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"sqlite":   func(t *testing.T) string { t.Helper(); return "sqlite:" + filepath.Join(t.TempDir(), "tandem.db") },
-		"postgres": func(t *testing.T) string { t.Helper(); return pgtest.Start(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, newRig(t, url(t)))
-		})
-	}
+	pgtest.Both(t, func(t *testing.T, url string) { test(t, newRig(t, url)) })
 }
 
 func newRig(t *testing.T, url string) *rig {
 	t.Helper()
-	r := &rig{t: t, url: url, clock: &clock{now: noon}, secret: authstore.NewSecret()}
+	r := &rig{t: t, url: url, clock: coretest.NewClock(noon), secret: authstore.NewSecret()}
 	db, err := store.Open(t.Context(), store.Options{URL: url, Clock: r.clock})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })

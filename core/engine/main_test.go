@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tandem/core"
+	"tandem/core/coretest"
 	"tandem/core/engine"
 	"tandem/core/flow"
 	"tandem/core/store"
@@ -22,29 +22,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // hub is an engine on a database, both of which can be opened again.
 type hub struct {
 	t     *testing.T
 	url   string
-	clock *clock
+	clock *coretest.Clock
 	db    *store.DB
 	*engine.Engine
 
@@ -57,19 +39,12 @@ type hub struct {
 // both runs a test on an empty database of each dialect.
 func both(t *testing.T, test func(t *testing.T, h *hub)) {
 	t.Helper()
-	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{
-		"sqlite":   func(t *testing.T) string { t.Helper(); return "sqlite:" + filepath.Join(t.TempDir(), "tandem.db") },
-		"postgres": func(t *testing.T) string { t.Helper(); return pgtest.Start(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := &hub{t: t, url: url(t), clock: &clock{now: noon}}
-			h.open()
-			h.subscribe("all", 0, 0, 0) // an event that nobody wants keeps no task
-			test(t, h)
-		})
-	}
+	pgtest.Both(t, func(t *testing.T, url string) {
+		h := &hub{t: t, url: url, clock: coretest.NewClock(noon)}
+		h.open()
+		h.subscribe("all", 0, 0, 0) // an event that nobody wants keeps no task
+		test(t, h)
+	})
 }
 
 func (h *hub) open() {

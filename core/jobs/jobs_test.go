@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -26,23 +25,15 @@ func TestMain(m *testing.M) {
 
 // both runs a test on a migrated database of either kind.
 func both(t *testing.T, test func(t *testing.T, db *store.DB)) {
-	t.Parallel()
-	urls := map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "tandem.db") },
-		"postgres": func(t *testing.T) string { return pgtest.Start(t) },
-	}
-	for name, url := range urls {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db, err := store.Open(t.Context(), store.Options{URL: url(t), Clock: core.SystemClock{}})
-			require.NoError(t, err)
-			t.Cleanup(func() { require.NoError(t, db.Close()) })
-			require.NoError(t, db.Migrate(t.Context()))
-			require.NoError(t, jobs.Migrate(t.Context(), db))
-			require.NoError(t, jobs.Migrate(t.Context(), db), "a second time changes nothing")
-			test(t, db)
-		})
-	}
+	pgtest.Both(t, func(t *testing.T, url string) {
+		db, err := store.Open(t.Context(), store.Options{URL: url, Clock: core.SystemClock{}})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		require.NoError(t, db.Migrate(t.Context()))
+		require.NoError(t, jobs.Migrate(t.Context(), db))
+		require.NoError(t, jobs.Migrate(t.Context(), db), "a second time changes nothing")
+		test(t, db)
+	})
 }
 
 // patience bounds a wait for the engine, whose leader must be elected first.

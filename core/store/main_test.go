@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"tandem/core"
+	"tandem/core/coretest"
 	"tandem/core/store"
 	"tandem/core/store/pgtest"
 )
@@ -19,34 +19,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // noon is when the tests happen.
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // both runs a test on an empty database of each dialect.
 func both(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	t.Helper()
-	t.Parallel()
-	for name, url := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, open(t, url(t)))
-		})
-	}
+	pgtest.Both(t, func(t *testing.T, url string) { test(t, open(t, url)) })
 }
 
 func sqliteURL(t *testing.T) string {
@@ -62,7 +38,7 @@ func postgresURL(t *testing.T) string {
 // open opens and migrates a database, and closes it when the test ends.
 func open(t *testing.T, url string) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{URL: url, Clock: &clock{now: noon}})
+	db, err := store.Open(t.Context(), store.Options{URL: url, Clock: coretest.NewClock(noon)})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(t.Context()))

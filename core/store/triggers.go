@@ -128,12 +128,13 @@ func (tx *Tx) MoveDeliveries(ctx context.Context, from, to string, due time.Time
 }
 
 // ReviveFlow gives a new trigger what became a dead letter when an earlier one of
-// the same flow and owner ended, if that was after since: a flow that is saved
+// the same flow and owner ended (or up to a second before, when that was the
+// reason), if that was after since: a flow that is saved
 // may unsubscribe, or its old callback die, before it subscribes anew.
 func (tx *Tx) ReviveFlow(ctx context.Context, t Trigger, since time.Time) error {
 	var letters []DeadLetter
 	err := tx.list(ctx, &letters, `SELECT `+deadLetterColumns+` FROM dead_letters WHERE tenant = ? AND trigger_id IN
-		(SELECT id FROM triggers WHERE tenant = ? AND owner = ? AND flow = ? AND flow <> '' AND ended_ms > ? AND ended_ms <= dead_letters.died_ms)
+		(SELECT id FROM triggers WHERE tenant = ? AND owner = ? AND flow = ? AND flow <> '' AND ended_ms > ? AND ended_ms <= dead_letters.died_ms + 1000)
 		ORDER BY id LIMIT 1000`, t.Tenant, t.Tenant, t.Owner, t.Flow, ms(since))
 	for _, l := range letters {
 		if err != nil {

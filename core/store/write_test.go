@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/coretest"
 	"tandem/core/store"
 )
 
@@ -203,7 +204,7 @@ func TestCloseWhileWritersWait(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, err := store.Open(t.Context(), store.Options{URL: url(t), Clock: &clock{now: noon}})
+			db, err := store.Open(t.Context(), store.Options{URL: url(t), Clock: coretest.NewClock(noon)})
 			require.NoError(t, err)
 			require.NoError(t, db.Migrate(t.Context()))
 			begun := make(chan struct{}, 200)
@@ -239,7 +240,7 @@ func TestGroupsAreShared(t *testing.T) {
 	t.Parallel()
 	var groups, members atomic.Int64
 	db, err := store.Open(t.Context(), store.Options{
-		URL: sqliteURL(t), Clock: &clock{now: noon},
+		URL: sqliteURL(t), Clock: coretest.NewClock(noon),
 		Grouped: func(size int, _ time.Duration) { groups.Add(1); members.Add(int64(size)) },
 	})
 	require.NoError(t, err)
