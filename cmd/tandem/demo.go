@@ -121,9 +121,19 @@ func (s *story) play(ctx context.Context) error {
 	s.flow.On = func(ctx context.Context, ev sandbox.Event) {
 		s.tell("flow", "triggered by %q for task %s", ev.Event, ev.TaskID)
 		if ev.Event == string(core.Created) {
-			updated <- s.update(ctx, ev)
+			err := s.update(ctx, ev)
+			select {
+			case updated <- err:
+			default: // the story is over: the task is somebody's own
+				if err != nil {
+					s.tell("flow", "left the task as it is: %v", err)
+				}
+			}
 		}
-		events <- ev
+		select {
+		case events <- ev:
+		default:
+		}
 	}
 	if _, err := s.flow.Subscribe(ctx, demoService); err != nil {
 		return err
