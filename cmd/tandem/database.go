@@ -29,6 +29,10 @@ func openDatabase(ctx context.Context, c *config, serving bool, grouped func(int
 			return nil, nil, fmt.Errorf("data folder: %w", err)
 		}
 		unlock, err := lockFile(file + ".lock")
+		for end := time.Now().Add(lockTime); serving && errors.Is(err, errLocked) && time.Now().Before(end); {
+			time.Sleep(50 * time.Millisecond) // a keys command holds it for a moment
+			unlock, err = lockFile(file + ".lock")
+		}
 		switch {
 		case err == nil:
 			release = unlock
@@ -43,6 +47,10 @@ func openDatabase(ctx context.Context, c *config, serving bool, grouped func(int
 			err = errors.Join(db.Migrate(ctx), jobs.Migrate(ctx, db))
 		} else {
 			err = db.CheckVersion(ctx)
+			for end := time.Now().Add(lockTime); err != nil && time.Now().Before(end); {
+				time.Sleep(50 * time.Millisecond) // whoever holds the lock may be migrating
+				err = db.CheckVersion(ctx)
+			}
 		}
 	}
 	if err != nil {
@@ -58,6 +66,9 @@ func openDatabase(ctx context.Context, c *config, serving bool, grouped func(int
 	}
 	return db, release, nil
 }
+
+// lockTime is how long a command waits for another that is about to end.
+const lockTime = 3 * time.Second
 
 var errLocked = errors.New("another tandem serves this database; several replicas need PostgreSQL")
 

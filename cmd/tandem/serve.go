@@ -294,6 +294,9 @@ func (h *hub) tokens() (server.TokenVerifier, error) {
 	})
 }
 
+// stopTime bounds the end of the hub.
+const stopTime = 14 * time.Second
+
 // serve runs the hub until ctx ends or a part of it fails, and closes it. ready
 // is called when it answers.
 func (h *hub) serve(ctx context.Context, ready func()) error {
@@ -340,7 +343,14 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	<-ctx.Done()
 	h.health.SetDraining()
 	stopCalls()
-	err := group.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-time.After(stopTime):
+		err = fmt.Errorf("not everything ended within %s; what was accepted is on disk", stopTime)
+	}
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

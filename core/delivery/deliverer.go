@@ -76,6 +76,7 @@ type Deliverer struct {
 	ctx     context.Context //nolint:containedctx // the life of Run, which workers share
 	calls   context.Context //nolint:containedctx // the life of calls, a little longer
 	workers map[string]*worker
+	paces   map[string]pace // of triggers that are not sent to at full speed
 	running sync.WaitGroup
 }
 
@@ -101,7 +102,7 @@ func New(o Options) *Deliverer {
 	}
 	return &Deliverer{
 		o: o, name: core.NewID(o.Clock.Now()),
-		slots: make(chan struct{}, o.Total), workers: map[string]*worker{},
+		slots: make(chan struct{}, o.Total), workers: map[string]*worker{}, paces: map[string]pace{},
 	}
 }
 
@@ -150,9 +151,16 @@ func (d *Deliverer) Wake(triggerID string) {
 		}
 		return
 	}
+	p, known := d.paces[triggerID]
+	if d.o.Clock.Now().Before(p.until) {
+		return // WakeDue finds it then
+	}
+	if !known {
+		p.limit = d.o.PerTrigger
+	}
 	w := &worker{
 		d: d, id: triggerID, signal: make(chan struct{}, 1), busy: map[string]bool{},
-		arrived: make(chan attempt, d.o.PerTrigger), limit: d.o.PerTrigger,
+		arrived: make(chan attempt, d.o.PerTrigger), pace: p,
 	}
 	d.workers[triggerID] = w
 	ctx, calls := d.ctx, d.calls
@@ -179,9 +187,15 @@ func (d *Deliverer) WakeDue(ctx context.Context) {
 func (d *Deliverer) leave(w *worker) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(w.signal) > 0 && d.ctx != nil {
+	paused := d.o.Clock.Now().Before(w.pace.until)
+	if len(w.signal) > 0 && d.ctx != nil && !paused {
 		return false
 	}
 	delete(d.workers, w.id)
+	if paused || w.pace.limit < d.o.PerTrigger || w.pace.failures > 0 {
+		d.paces[w.id] = w.pace
+	} else {
+		delete(d.paces, w.id)
+	}
 	return true
 }

@@ -74,20 +74,20 @@ func (d *Deliverer) Subscribe(ctx context.Context, s Subscription) (string, erro
 	}
 	t.URL = d.o.Sealer.Seal(urlPlace(t), []byte(s.URL))
 	err = d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		n, err := tx.CountTriggers(ctx, t.Tenant)
-		if err != nil {
-			return err
-		}
-		if n >= maxTriggers {
-			return &core.Error{
-				Kind: core.Throttled, Code: "TRIGGER_LIMIT", RetryAfter: time.Minute,
-				Message: fmt.Sprintf("the tenant has %d triggers, and each event goes to all that want it; delete flows that are no longer used", n),
-			}
-		}
-		tx.After(func() { d.Wake(t.ID) })
 		if err := tx.InsertTrigger(ctx, t); err != nil {
 			return err
 		}
+		n, err := tx.CountTriggers(ctx, t.Tenant) // after an earlier one of the flow has ended
+		if err != nil {
+			return err
+		}
+		if n > maxTriggers {
+			return &core.Error{
+				Kind: core.Throttled, Code: "TRIGGER_LIMIT", RetryAfter: time.Minute,
+				Message: fmt.Sprintf("the tenant has %d triggers, and each event goes to all that want it; delete flows that are no longer used", n-1),
+			}
+		}
+		tx.After(func() { d.Wake(t.ID) })
 		return tx.ReviveFlow(ctx, t, now.Add(-saveTime))
 	})
 	return address, err
@@ -122,18 +122,23 @@ func (d *Deliverer) Unsubscribe(ctx context.Context, address, tenant string) err
 	return d.emptyOutbox(ctx, t)
 }
 
-// emptyOutbox makes dead letters of what waits for a trigger that receives nothing
-// any more, unless a newer trigger of its flow takes it over. It
+// emptyOutbox gives what waits for a trigger that receives nothing any more to the
+// newer one of its flow, if there is one by now, and else to the dead letters. It
 // stops when the trigger has become active meanwhile.
 func (d *Deliverer) emptyOutbox(ctx context.Context, t store.Trigger) error {
-	if err := d.handOver(ctx, t); err != nil {
-		return err
-	}
 	for more := true; more; {
 		err := d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 			more = false
 			state, reason, err := tx.TriggerState(ctx, t.ID)
 			if err != nil || state == store.TriggerActive {
+				return err
+			}
+			newer, err := tx.ActiveTrigger(ctx, t.ID)
+			if err == nil {
+				tx.After(func() { d.Wake(newer) })
+				return tx.MoveDeliveries(ctx, t.ID, newer, d.o.Clock.Now())
+			}
+			if core.KindOf(err) != core.NotFound {
 				return err
 			}
 			waiting, err := tx.Waiting(ctx, t.ID, 100)
@@ -152,22 +157,6 @@ func (d *Deliverer) emptyOutbox(ctx context.Context, t store.Trigger) error {
 		}
 	}
 	return nil
-}
-
-// handOver gives what waits for a trigger to the newer one of its flow, if there is
-// one: a task may write an event for a trigger that ends at that moment.
-func (d *Deliverer) handOver(ctx context.Context, t store.Trigger) error {
-	return d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		newer, err := tx.ActiveTrigger(ctx, t.ID)
-		switch {
-		case err != nil && core.KindOf(err) == core.NotFound:
-			return nil
-		case err != nil || newer == t.ID:
-			return err
-		}
-		tx.After(func() { d.Wake(newer) })
-		return tx.MoveDeliveries(ctx, t.ID, newer, d.o.Clock.Now())
-	})
 }
 
 func (d *Deliverer) deadLetter(t store.Trigger, w store.Delivery, event core.EventName) store.DeadLetter {

@@ -29,8 +29,28 @@ type worker struct {
 	arrived chan attempt    // attempts that have ended
 	busy    map[string]bool // tasks with a call that is not settled yet
 	calls   int             // calls that are not settled yet
-	limit   int             // calls at once: fewer while they fail, so that a dead flow holds up nobody
+	pace    pace            // how fast, and when again
 	renew   time.Time       // when the lease and the trigger are looked at again
+}
+
+// pace is how fast a trigger is sent to. It outlives its worker.
+type pace struct {
+	limit    int       // calls at once: fewer while they fail, so that a dead flow holds up nobody
+	until    time.Time // nothing is sent before
+	failures int       // of the worker itself, in a row
+}
+
+// failed counts a failure of the worker, whose next try then comes later and
+// later, or forgets those before.
+func (p *pace) failed(yes bool, now time.Time) {
+	if !yes {
+		p.failures = 0
+		return
+	}
+	p.failures = min(p.failures+1, 7)
+	if later := now.Add(time.Second << (p.failures - 1)); later.After(p.until) {
+		p.until = later
+	}
 }
 
 // errInactive says that a trigger receives nothing now.
@@ -47,6 +67,10 @@ func (w *worker) run(ctx, calls context.Context) {
 	for {
 		mine, err := w.drain(ctx, calls)
 		w.settleRest()
+		if mine {
+			err = errors.Join(err, w.release(ctx))
+		}
+		w.pace.failed(err != nil && ctx.Err() == nil, w.d.o.Clock.Now())
 		if err != nil && ctx.Err() == nil {
 			w.d.o.Failed("deliver to trigger "+w.id, err)
 		}
@@ -93,20 +117,22 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 			}
 			return mine, err
 		}
-		if len(queue) == 0 && w.calls < w.limit {
+		if now.Before(w.pace.until) {
+			queue = nil // the flow asked to be left alone
+		} else if len(queue) == 0 && w.calls < w.pace.limit {
 			if queue, err = w.due(ctx, now); err != nil {
 				return true, err
 			}
 		}
 		queue = w.start(calls, queue)
 		if len(queue) == 0 && w.calls == 0 {
-			if len(w.signal) > 0 {
+			if len(w.signal) > 0 && !now.Before(w.pace.until) {
 				continue
 			}
-			return true, w.release(ctx)
+			return true, nil
 		}
 		next := w.renew.Sub(now)
-		if len(queue) > 0 && w.calls < w.limit { // no slot was free: they are the other triggers'
+		if len(queue) > 0 && w.calls < w.pace.limit { // no slot was free: they are the other triggers'
 			next = slotWait
 		}
 		timer.Reset(max(next, time.Millisecond))
@@ -146,6 +172,7 @@ func (w *worker) release(ctx context.Context) error {
 func (w *worker) claim(ctx context.Context) (mine bool, err error) {
 	if w.d.o.DB.SQLite() {
 		mine = true
+		err = w.d.o.DB.Ping(ctx) // what cannot be written down must not be sent
 	} else {
 		err = w.d.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 			mine, err = tx.LeaseTrigger(ctx, w.id, w.d.name, leaseTime)
@@ -183,7 +210,7 @@ func (w *worker) due(ctx context.Context, now time.Time) ([]store.Delivery, erro
 
 // start begins calls as far as there is room and returns what is left.
 func (w *worker) start(calls context.Context, queue []store.Delivery) []store.Delivery {
-	for len(queue) > 0 && w.calls < w.limit {
+	for len(queue) > 0 && w.calls < w.pace.limit {
 		select {
 		case w.d.slots <- struct{}{}:
 		default:
@@ -313,9 +340,12 @@ func (w *worker) settle(ctx context.Context, first attempt) error {
 		delete(w.busy, a.delivery.TaskID)
 		switch a.verdict.outcome {
 		case delivered:
-			w.limit = min(2*w.limit, w.d.o.PerTrigger)
+			w.pace.limit = min(2*w.pace.limit, w.d.o.PerTrigger)
 		case retry:
-			w.limit = max(w.limit/2, 1)
+			w.pace.limit = max(w.pace.limit/2, 1)
+			if a.delivery.Status == http.StatusTooManyRequests {
+				w.pace.until = w.d.o.Clock.Now().Add(a.verdict.wait)
+			}
 		case dead, ended, interrupted, unwanted:
 		}
 	}
@@ -333,12 +363,6 @@ func (w *worker) record(ctx context.Context, tx *store.Tx, a attempt) error {
 	case delivered, unwanted:
 		return tx.DeleteDelivery(ctx, a.delivery.TriggerID, a.delivery.TaskID, a.delivery.Seq)
 	case retry:
-		if a.delivery.Status == http.StatusTooManyRequests && a.verdict.wait > 0 {
-			// The flow asks to be left alone, not only with this event.
-			if err := tx.PostponeDeliveries(ctx, w.id, now.Add(a.verdict.wait)); err != nil {
-				return err
-			}
-		}
 		wait, more := nextTry(a.delivery.Attempts, a.verdict, w.d.o.Chance())
 		due := now.Add(wait)
 		if more && due.Before(a.delivery.Created().Add(w.d.o.Expiry)) {

@@ -132,6 +132,9 @@ func (e *Engine) putOff(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
+		if !row.Ended.IsZero() || row.Due.IsZero() || e.now().Before(row.Due) {
+			return nil // somebody else has dealt with it
+		}
 		if row.Failures++; row.Failures < maxFailures {
 			return tx.DelayTask(ctx, row, e.now().Add(min(firstRetry<<(row.Failures-1), lastRetry)))
 		}

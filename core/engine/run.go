@@ -80,6 +80,9 @@ func (r *run) emit(name core.EventName, p *core.NamedValue) {
 
 // step runs the workflow until it waits or the task ends.
 func (r *run) step(in flow.Input) error {
+	if r.task.State == core.StateTerminated {
+		return nil
+	}
 	if r.flow == nil {
 		return r.broken
 	}

@@ -137,6 +137,12 @@ func (e *Engine) Start(ctx context.Context) error { return e.start(ctx) }
 // Stop ends the duties that run and returns when they have; it may be called
 // once, and before Start.
 func (e *Engine) Stop(ctx context.Context) error {
-	defer e.close()
-	return e.stop(ctx)
+	err := e.stop(ctx)
+	closed := make(chan struct{})
+	go func() { e.close(); close(closed) }() // it waits for connections that a lost PostgreSQL never gives back
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
+	return err
 }

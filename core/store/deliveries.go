@@ -53,11 +53,12 @@ func (db *DB) DueDeliveries(ctx context.Context, triggerID string, now time.Time
 	return ds, err
 }
 
-// TriggersDue returns the triggers that have a delivery whose time has come.
+// TriggersDue returns the triggers that have something to send now.
 func (db *DB) TriggersDue(ctx context.Context, now time.Time) ([]string, error) {
 	var ids []string
 	err := db.list(ctx, &ids, `SELECT id FROM triggers t WHERE EXISTS
-		(SELECT 1 FROM deliveries d WHERE d.trigger_id = t.id AND d.due_ms <= ?)`, ms(now))
+		(SELECT 1 FROM deliveries d WHERE d.trigger_id = t.id AND d.due_ms <= ?
+		AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.trigger_id = d.trigger_id AND p.task_id = d.task_id AND p.seq < d.seq))`, ms(now))
 	return ids, err
 }
 
@@ -78,12 +79,6 @@ func (tx *Tx) DelayDelivery(ctx context.Context, d Delivery, due time.Time) erro
 		return err
 	}
 	_, err = tx.exec(ctx, "UPDATE deliveries SET due_ms = ? WHERE trigger_id = ? AND task_id = ? AND seq > ?", ms(due), d.TriggerID, d.TaskID, d.Seq)
-	return err
-}
-
-// PostponeDeliveries makes nothing of a trigger due before the given time.
-func (tx *Tx) PostponeDeliveries(ctx context.Context, triggerID string, until time.Time) error {
-	_, err := tx.exec(ctx, "UPDATE deliveries SET due_ms = ? WHERE trigger_id = ? AND due_ms < ?", ms(until), triggerID, ms(until))
 	return err
 }
 

@@ -55,6 +55,9 @@ func wrap(err error) error {
 // connectionLost tells whether PostgreSQL went away: a server that was restarted
 // leaves a pool of connections that each fail once.
 func connectionLost(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return false // there is no connection to be had
+	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
 	}

@@ -198,6 +198,7 @@ func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int,
 	}
 	in := "(" + rows(len(ids), "?") + ")"
 	for _, q := range []string{
+		"DELETE FROM deliveries WHERE trigger_id IN (SELECT id FROM triggers) AND task_id IN ", // a dead letter replayed just now
 		"DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
 	} {
 		if _, err := tx.exec(ctx, q+in, args...); err != nil {

@@ -132,15 +132,24 @@ func (tx *Tx) MoveDeliveries(ctx context.Context, from, to string, due time.Time
 // reason), if that was after since: a flow that is saved
 // may unsubscribe, or its old callback die, before it subscribes anew.
 func (tx *Tx) ReviveFlow(ctx context.Context, t Trigger, since time.Time) error {
-	var letters []DeadLetter
-	err := tx.list(ctx, &letters, `SELECT `+deadLetterColumns+` FROM dead_letters WHERE tenant = ? AND trigger_id IN
-		(SELECT id FROM triggers WHERE tenant = ? AND owner = ? AND flow = ? AND flow <> '' AND ended_ms > ? AND ended_ms <= dead_letters.died_ms + 1000)
-		ORDER BY id LIMIT 1000`, t.Tenant, t.Tenant, t.Owner, t.Flow, ms(since))
-	for _, l := range letters {
+	var ended []struct {
+		ID      string
+		EndedMs int64 `db:"ended_ms"`
+	}
+	err := tx.list(ctx, &ended, tx.lock("SELECT id, ended_ms FROM triggers WHERE tenant = ? AND owner = ? AND flow = ? AND flow <> '' AND ended_ms > ?"),
+		t.Tenant, t.Owner, t.Flow, ms(since))
+	for _, old := range ended {
 		if err != nil {
 			break
 		}
-		err = tx.Revive(ctx, l, t.ID, t.Created)
+		var letters []DeadLetter
+		err = tx.list(ctx, &letters, "SELECT "+deadLetterColumns+" FROM dead_letters WHERE tenant = ? AND trigger_id = ? AND died_ms >= ?",
+			t.Tenant, old.ID, old.EndedMs-1000)
+		for _, l := range letters {
+			if err == nil {
+				err = tx.Revive(ctx, l, t.ID, t.Created)
+			}
+		}
 	}
 	return err
 }
@@ -162,14 +171,14 @@ func (tx *Tx) SetTriggerState(ctx context.Context, id string, state TriggerState
 	return err
 }
 
-// TriggerState returns where a trigger stands and why; NotFound when there is
+// TriggerState returns where a trigger stands and why, and locks it; NotFound when there is
 // none.
 func (tx *Tx) TriggerState(ctx context.Context, id string) (TriggerState, string, error) {
 	var r struct {
 		State  TriggerState
 		Reason string
 	}
-	err := tx.get(ctx, &r, "SELECT state, reason FROM triggers WHERE id = ?", id)
+	err := tx.get(ctx, &r, tx.lock("SELECT state, reason FROM triggers WHERE id = ?"), id)
 	return r.State, r.Reason, err
 }
 
