@@ -117,12 +117,8 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 			}
 			return mine, err
 		}
-		if now.Before(w.pace.until) {
-			queue = nil // the flow asked to be left alone
-		} else if len(queue) == 0 && w.calls < w.pace.limit {
-			if queue, err = w.due(ctx, now); err != nil {
-				return true, err
-			}
+		if queue, err = w.fill(ctx, now, queue); err != nil {
+			return true, err
 		}
 		queue = w.start(calls, queue)
 		if len(queue) == 0 && w.calls == 0 {
@@ -147,6 +143,18 @@ func (w *worker) drain(ctx, calls context.Context) (mine bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// fill returns what is to be sent next: nothing while the flow asked to be left
+// alone, and more when what was read before has been sent.
+func (w *worker) fill(ctx context.Context, now time.Time, queue []store.Delivery) ([]store.Delivery, error) {
+	switch {
+	case now.Before(w.pace.until):
+		return nil, nil
+	case len(queue) > 0 || w.calls >= w.pace.limit:
+		return queue, nil
+	}
+	return w.due(ctx, now)
 }
 
 // hold takes or renews the lease when it is time to.
