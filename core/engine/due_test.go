@@ -278,3 +278,26 @@ func TestATaskWhoseWorkflowIsGoneCanBeRemoved(t *testing.T) {
 		require.Equal(t, core.StateTerminated, h.task("a").State)
 	})
 }
+
+// A replica that could not step a task left its count on one that another had
+// ended meanwhile.
+func TestAnEndedTaskIsNotPutOff(t *testing.T) {
+	both(t, func(t *testing.T, h *hub) {
+		require.NoError(t, h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertTask(ctx, store.Task{
+				ID: "lost", Tenant: "contoso", Modality: core.ExternalTask, Workflow: "none",
+				Cursor: marshal(t, flow.Cursor{Waiting: true, Until: noon}), Due: noon, Data: marshal(t, core.Task{ID: "lost", Tenant: "contoso"}),
+			})
+		}))
+		first, once := make(chan struct{}), sync.Once{}
+		stop := h.run(func(string, error) { once.Do(func() { close(first) }) })
+		<-first
+		require.NoError(t, h.Remove(t.Context(), "lost", nil, allow))
+		stop()
+		row, err := h.db.Task(t.Context(), "lost")
+		require.NoError(t, err)
+		require.Zero(t, row.Due)
+		require.Zero(t, row.Failures)
+		require.NoError(t, h.Due(t.Context(), "lost"))
+	})
+}
