@@ -122,12 +122,12 @@ func (s *story) play(ctx context.Context) error {
 		s.tell("flow", "triggered by %q for task %s", ev.Event, ev.TaskID)
 		if ev.Event == string(core.Created) {
 			err := s.update(ctx, ev)
+			if err != nil {
+				s.tell("flow", "left the task as it is: %v", err)
+			}
 			select {
 			case updated <- err:
 			default: // the story is over: the task is somebody's own
-				if err != nil {
-					s.tell("flow", "left the task as it is: %v", err)
-				}
 			}
 		}
 		select {

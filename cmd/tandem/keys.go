@@ -64,23 +64,32 @@ func (k keysCreate) Run(ctx context.Context, p *program) error {
 
 // user finds the user in the directory and returns the UPN as it is written there.
 func (k keysCreate) user(c *config) (string, error) {
-	set, findings := mapping.Read(mappingFiles(c)())
-	if len(findings) > 0 {
-		return "", fmt.Errorf("mapping files: %s", findings[0])
-	}
-	dir, findings := directory.Load(set)
-	if len(findings) > 0 {
-		return "", fmt.Errorf("mapping files: %s", findings[0])
-	}
-	tenant, ok := dir.Tenant(k.Tenant)
-	if !ok {
-		return "", fmt.Errorf("the directory has no tenant %q", k.Tenant)
+	tenant, err := findTenant(c, k.Tenant)
+	if err != nil {
+		return "", err
 	}
 	user, ok := tenant.User(k.User)
 	if !ok {
 		return "", fmt.Errorf("tenant %s has no user %q", k.Tenant, k.User)
 	}
 	return user.UPN, nil
+}
+
+// findTenant finds a tenant in the directory files.
+func findTenant(c *config, name string) (*directory.Tenant, error) {
+	set, findings := mapping.Read(mappingFiles(c)())
+	if len(findings) > 0 {
+		return nil, fmt.Errorf("mapping files: %s", findings[0])
+	}
+	dir, findings := directory.Load(set)
+	if len(findings) > 0 {
+		return nil, fmt.Errorf("mapping files: %s", findings[0])
+	}
+	tenant, ok := dir.Tenant(name)
+	if !ok {
+		return nil, fmt.Errorf("the directory has no tenant %q", name)
+	}
+	return tenant, nil
 }
 
 type keysList struct {
@@ -133,6 +142,9 @@ type keysWebhook struct {
 // webhook-signature of deliveries.
 func (k keysWebhook) Run(ctx context.Context, p *program) error {
 	return p.keyed(ctx, func(c *config, db *store.DB) error {
+		if _, err := findTenant(c, k.Tenant); err != nil {
+			return err
+		}
 		sealer, err := openSealer(ctx, c, db)
 		if err != nil {
 			return err

@@ -8,8 +8,9 @@
 // task's events in order, and deletes the rows of what has arrived. What fails
 // is tried again on the Standard Webhooks schedule; what is used up becomes a
 // dead letter, which can be listed, replayed and discarded. A worker that dies
-// loses nothing: its rows are there, and every replica looks for them until somebody has
-// taken them over. An event can arrive twice, always with the same webhook-id.
+// loses nothing: its rows are there, and every replica looks for them until
+// somebody has taken them over. An event can arrive twice, always with the same
+// webhook-id.
 //
 // The callback of a flow is a bearer secret: it is stored sealed, opened only
 // to be called, and no error or log holds more of it than its host.

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/coretest"
 )
 
 // issuer is a token issuer as Entra is one: discovery, keys, tokens.
@@ -113,7 +114,7 @@ const tenantID = "11111111-2222-3333-4444-555555555555"
 // entraBench is an issuer with one key and a verifier for its tokens.
 type entraBench struct {
 	issuer *issuer
-	clock  *testClock
+	clock  *coretest.Clock
 	entra  *Entra
 	key    jose.JSONWebKey
 }
@@ -263,7 +264,7 @@ func TestEntraKeyStormAndRotation(t *testing.T) {
 	}
 	storm()
 	require.EqualValues(t, 1, b.issuer.fetches.Load(), "too early for a second")
-	b.clock.add(keyFetchEvery)
+	b.clock.Advance(keyFetchEvery)
 	storm()
 	require.EqualValues(t, 2, b.issuer.fetches.Load())
 	_, err = b.entra.Verify(ctx, b.token(t, nil))
@@ -275,7 +276,7 @@ func TestEntraKeyStormAndRotation(t *testing.T) {
 	rotated := sign(t, fresh.Key, jose.RS256, "k2", b.claims(nil))
 	_, err = b.entra.Verify(ctx, rotated)
 	require.Equal(t, core.Unauthenticated, core.KindOf(err), "still too early")
-	b.clock.add(keyFetchEvery)
+	b.clock.Advance(keyFetchEvery)
 	_, err = b.entra.Verify(ctx, rotated)
 	require.NoError(t, err)
 	_, err = b.entra.Verify(ctx, old)
@@ -289,12 +290,12 @@ func TestEntraForgetsWithdrawnKeys(t *testing.T) {
 	_, err := b.entra.Verify(context.Background(), long)
 	require.NoError(t, err)
 	b.issuer.set(func() { b.issuer.broken = true })
-	b.clock.add(keyMaxAge + time.Second)
+	b.clock.Advance(keyMaxAge + time.Second)
 	_, err = b.entra.Verify(context.Background(), long)
 	require.NoError(t, err, "an issuer that is down takes no key away")
 	fresh := newJWK(t, "k2", jose.RS256)
 	b.issuer.set(func() { b.issuer.broken, b.issuer.keys = false, []jose.JSONWebKey{fresh} })
-	b.clock.add(keyFetchEvery)
+	b.clock.Advance(keyFetchEvery)
 	_, err = b.entra.Verify(context.Background(), long)
 	require.Equal(t, core.Unauthenticated, core.KindOf(err))
 }
@@ -312,7 +313,7 @@ func TestEntraDeadIssuer(t *testing.T) {
 	}
 	require.EqualValues(t, 1, b.issuer.fetches.Load())
 	b.issuer.set(func() { b.issuer.broken = false })
-	b.clock.add(keyFetchEvery)
+	b.clock.Advance(keyFetchEvery)
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := b.entra.Verify(gone, b.token(t, nil))

@@ -124,7 +124,7 @@ func TestObserveAndAccessLog(t *testing.T) {
 		},
 	})
 	s.Echo().GET("/slow", func(c echo.Context) error {
-		clock.add(time.Second)
+		clock.Advance(time.Second)
 		SetCaller(c, core.Caller{Tenant: "contoso", UPN: "admin@contoso.example"})
 		return c.NoContent(204)
 	})
