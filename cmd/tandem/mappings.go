@@ -74,7 +74,7 @@ func loadMappings(ctx context.Context, files fs.FS, e *engine.Engine) (*mapped, 
 	return m, nil
 }
 
-// watchMappings takes over changed files until ctx ends; a broken set is
+// watch takes over changed files until ctx ends; a broken set is
 // reported and the last good one goes on serving. changed is called after each
 // change that was taken over, refused after each that was not.
 func (m *mapped) watch(ctx context.Context, files func() fs.FS, e *engine.Engine, log *slog.Logger, changed func(), refused func(int)) {

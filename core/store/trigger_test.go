@@ -250,3 +250,21 @@ func TestPruneTriggers(t *testing.T) {
 		}
 	})
 }
+
+func TestMoveDeliveries(t *testing.T) {
+	both(t, func(t *testing.T, db *store.DB) {
+		ctx := t.Context()
+		insertTrigger(t, db, newTrigger("old"), newTrigger("new"))
+		put(t, db, 2, newTask("a"))
+		deliver(t, db, "old", "a", 1)
+		deliver(t, db, "old", "a", 2)
+		deliver(t, db, "new", "a", 2)
+		write(t, db, func(tx *store.Tx) error { return tx.MoveDeliveries(ctx, "old", "new", noon) })
+		waiting, _, err := db.Backlog(ctx)
+		require.NoError(t, err)
+		require.Equal(t, 2, waiting, "each event once")
+		due, err := db.TriggersDue(ctx, noon.Add(time.Hour))
+		require.NoError(t, err)
+		require.Equal(t, []string{"new"}, due)
+	})
+}

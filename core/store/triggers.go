@@ -120,10 +120,15 @@ func (tx *Tx) replaceFlow(ctx context.Context, t Trigger) error {
 }
 
 // MoveDeliveries gives what waits for a trigger to another, due at once and as
-// if never tried. What the other has already stays where it is.
+// if never tried. What the other has already is not sent twice.
 func (tx *Tx) MoveDeliveries(ctx context.Context, from, to string, due time.Time) error {
 	_, err := tx.exec(ctx, `UPDATE deliveries SET trigger_id = ?, due_ms = ?, attempts = 0 WHERE trigger_id = ? AND NOT EXISTS
 		(SELECT 1 FROM deliveries o WHERE o.trigger_id = ? AND o.task_id = deliveries.task_id AND o.seq = deliveries.seq)`, to, ms(due), from, to)
+	if err != nil {
+		return err
+	}
+	// A row left behind would wake its ended trigger for ever.
+	_, err = tx.exec(ctx, "DELETE FROM deliveries WHERE trigger_id = ?", from)
 	return err
 }
 
