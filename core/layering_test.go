@@ -24,7 +24,7 @@ const (
 var closed = map[string][]string{
 	"core":      {},
 	"core/flow": {"core", "core/mapping"}, // pure: (workflow, cursor, event) to (cursor, effects)
-	"authstore": {"core", "core/store", "core/outbound"},
+	"authstore": {"core", "core/integration", "core/store", "core/outbound"},
 	"mappings":  {"core/mapping"},
 }
 

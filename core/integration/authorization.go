@@ -1,0 +1,70 @@
+package integration
+
+import "time"
+
+// Status is where an authorization stands.
+type Status string
+
+// The states of an authorization.
+const (
+	Pending     Status = "pending"     // nobody has granted it yet, or it was edited since
+	Authorized  Status = "authorized"  // ready for use
+	Reauthorize Status = "reauthorize" // the provider has withdrawn it; Reason says why
+)
+
+// Label returns the words that administrators read in the Node Authorizations
+// table.
+func (s Status) Label() string {
+	switch s {
+	case Authorized:
+		return "Authorized"
+	case Reauthorize:
+		return "Re-authorization required"
+	default:
+		return "Authorization Pending"
+	}
+}
+
+// Authorization is a named grant for an integration in a tenant, without its
+// secrets.
+type Authorization struct {
+	ID          string
+	Tenant      string
+	Integration string
+	Name        string
+	Grant       string // id of one of the integration's grants
+	Status      Status
+	Reason      string    // with Reauthorize; also why the last try to authorize failed
+	Since       time.Time // of the status
+	Account     string    // who the provider says has granted it; may be empty
+	Base        string    // the base address: the credential goes to its host and to no other
+	Scopes      []string  // granted
+	DefaultFor  []string  // nodes; "" stands for every node without a default of its own
+
+	Values  map[string]string // of the fields that are no secrets
+	Secrets []string          // names of the secret fields that have a value
+
+	TokenExpires time.Time // of the access token; zero: unknown or none
+	Expires      time.Time // of the grant itself, unless it is granted again; zero: unknown
+	Created      time.Time
+	CreatedBy    string
+	Updated      time.Time
+	UpdatedBy    string
+	Version      int64
+}
+
+// Draft is what an administrator fills in. Values holds fields of both kinds;
+// with an update an empty secret keeps the stored one.
+type Draft struct {
+	Integration string
+	Grant       string
+	Name        string
+	Values      map[string]string
+}
+
+// Use is a place that needs an authorization.
+type Use struct {
+	What string // for people, for example "node Create Task" or "mapping"
+	File string // slash path in the mappings folder
+	Line int
+}
