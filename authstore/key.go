@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,7 +49,12 @@ func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText returns a fixed text.
 func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// id tells keys apart without telling anything about them.
+// ID tells keys apart without telling anything about them.
+func (k Key) ID() string {
+	id := k.id()
+	return hex.EncodeToString(id[:])
+}
+
 func (k Key) id() (id [idSize]byte) {
 	h := sha256.New()
 	h.Write([]byte("tandem master key id v1\x00"))
@@ -80,66 +84,108 @@ func ParseKey(text string) (Key, error) {
 	return newKey([keySize]byte(raw)), nil
 }
 
-// LoadKeyFile reads a key as ParseKey does from a regular file that only its
+// maxKeys bounds the keys of a file: one seals, one is about to, and some whose
+// values were not sealed anew yet.
+const maxKeys = 8
+
+// ParseKeys reads one key a line, each as ParseKey does: the first seals, all of
+// them open. The error is NotConfigured and shows nothing of the text.
+func ParseKeys(text string) ([]Key, error) {
+	var keys []Key
+	seen := map[[idSize]byte]bool{}
+	for line := range strings.Lines(text) {
+		key, err := ParseKey(line)
+		if err != nil {
+			return nil, err
+		}
+		if seen[key.id()] || len(keys) == maxKeys {
+			return nil, core.Errorf(core.NotConfigured, "master keys: want at most %d, each once", maxKeys)
+		}
+		seen[key.id()] = true
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, core.Errorf(core.NotConfigured, "there is no master key")
+	}
+	return keys, nil
+}
+
+// LoadKeyFile reads keys as ParseKeys does from a regular file that only its
 // owner can reach. The error is NotConfigured, names the file and what to do;
 // it wraps fs.ErrNotExist when there is none.
-func LoadKeyFile(path string) (Key, error) {
+func LoadKeyFile(path string) ([]Key, error) {
 	// Non-blocking: opening a pipe would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return Key{}, core.Wrap(core.NotConfigured, err, "the master key file cannot be opened")
+		return nil, core.Wrap(core.NotConfigured, err, "the master key file cannot be opened")
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		return Key{}, core.Wrap(core.NotConfigured, err, "the master key file cannot be read")
+		return nil, core.Wrap(core.NotConfigured, err, "the master key file cannot be read")
 	}
 	if !info.Mode().IsRegular() {
-		return Key{}, core.Errorf(core.NotConfigured, "master key file %s: not a regular file", path)
+		return nil, core.Errorf(core.NotConfigured, "master key file %s: not a regular file", path)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return Key{}, core.Errorf(core.NotConfigured,
+		return nil, core.Errorf(core.NotConfigured,
 			"master key file %s: mode is %04o, others than its owner can reach it; set it to 0600 (chmod 600)", path, mode)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 1<<10))
 	if err != nil {
-		return Key{}, core.Wrap(core.NotConfigured, err, "the master key file cannot be read")
+		return nil, core.Wrap(core.NotConfigured, err, "the master key file cannot be read")
 	}
-	key, err := ParseKey(string(text))
+	keys, err := ParseKeys(string(text))
 	if err != nil {
-		return Key{}, core.Wrap(core.NotConfigured, err, "master key file %s", path)
+		return nil, core.Wrap(core.NotConfigured, err, "master key file %s", path)
 	}
-	return key, nil
+	return keys, nil
+}
+
+// NewKey returns a new random key.
+func NewKey() Key {
+	var secret [keySize]byte
+	_, _ = rand.Read(secret[:]) // never fails: crypto/rand ends the process instead
+	return newKey(secret)
 }
 
 // CreateKeyFile makes a new random key and writes it to a file of mode 0600,
 // which is on the disk when it returns. It never overwrites: the error wraps
 // fs.ErrExist when the file is there. Whatever happens in the middle, the file
 // is either whole or absent.
-func CreateKeyFile(path string) (_ Key, err error) {
-	var secret [keySize]byte
-	_, _ = rand.Read(secret[:]) // never fails: crypto/rand ends the process instead
+func CreateKeyFile(path string) (Key, error) {
+	key := NewKey()
+	// A link, unlike a rename, fails when the name is taken.
+	return key, putKeyFile(path, []Key{key}, os.Link)
+}
+
+// ReplaceKeyFile writes keys in place of a file's; readers see the old or the
+// new ones.
+func ReplaceKeyFile(path string, keys []Key) error { return putKeyFile(path, keys, os.Rename) }
+
+func putKeyFile(path string, keys []Key, put func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".master-key-*") // O_EXCL, mode 0600
 	if err != nil {
-		return Key{}, fmt.Errorf("making the master key: %w", err)
+		return fmt.Errorf("writing the master key: %w", err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.WriteString(hex.EncodeToString(secret[:]) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return Key{}, fmt.Errorf("making the master key: %w", err)
-	}
-	// A link, unlike a rename, fails when the name is taken.
-	if err := os.Link(f.Name(), path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return Key{}, fmt.Errorf("making the master key: %s is there already: %w", path, fs.ErrExist)
+	for _, key := range keys {
+		secret := key.reveal()
+		if _, err = f.WriteString(hex.EncodeToString(secret[:]) + "\n"); err != nil {
+			break
 		}
-		return Key{}, fmt.Errorf("making the master key: %w", err)
 	}
-	if err := syncDir(dir); err != nil {
-		return Key{}, fmt.Errorf("making the master key: %w", err)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = put(f.Name(), path)
 	}
-	return newKey(secret), nil
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the master key %s: %w", path, err)
+	}
+	return nil
 }
 
 func syncDir(dir string) error {

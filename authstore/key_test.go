@@ -94,9 +94,10 @@ func TestLoadKeyFile(t *testing.T) {
 	good := hex.EncodeToString(marker) + "\n"
 	for _, mode := range []os.FileMode{0o600, 0o400} {
 		path := write(t, good, mode)
-		key, err := LoadKeyFile(path)
+		keys, err := LoadKeyFile(path)
 		require.NoError(t, err)
-		require.Equal(t, [keySize]byte(marker), key.reveal())
+		require.Len(t, keys, 1)
+		require.Equal(t, [keySize]byte(marker), keys[0].reveal())
 		// A mounted secret is a link to the file.
 		link := filepath.Join(t.TempDir(), "link")
 		require.NoError(t, os.Symlink(path, link))
@@ -152,7 +153,8 @@ func TestCreateKeyFile(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 	loaded, err := LoadKeyFile(path)
 	require.NoError(t, err)
-	require.Equal(t, key.reveal(), loaded.reveal())
+	require.Len(t, loaded, 1)
+	require.Equal(t, key.reveal(), loaded[0].reveal())
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
 
@@ -170,4 +172,32 @@ func TestCreateKeyFile(t *testing.T) {
 	require.NotEqual(t, key.reveal(), other.reveal())
 	_, err = CreateKeyFile(filepath.Join(dir, "none", "master.key"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+func TestReplaceKeyFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "master.key")
+	first, err := CreateKeyFile(path)
+	require.NoError(t, err)
+	want := []Key{NewKey(), first}
+	require.NoError(t, ReplaceKeyFile(path, want))
+	have, err := LoadKeyFile(path)
+	require.NoError(t, err)
+	require.Len(t, have, 2)
+	for i := range want {
+		require.Equal(t, want[i].ID(), have[i].ID())
+	}
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+
+	nine := make([]Key, maxKeys+1)
+	for i := range nine {
+		nine[i] = NewKey()
+	}
+	for _, bad := range [][]Key{nine, {first, first}, {}} {
+		require.NoError(t, ReplaceKeyFile(path, bad))
+		_, err := LoadKeyFile(path)
+		require.Equal(t, core.NotConfigured, core.KindOf(err))
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"tandem/core"
 )
@@ -33,10 +34,12 @@ var (
 	ErrDamaged = errors.New("sealed value is damaged or belongs elsewhere")
 )
 
-// Sealer seals and opens secrets with AES-256-GCM. It does not change once
-// built and may be used by several goroutines at once. Nonces are random: one
+// Sealer seals and opens secrets with AES-256-GCM. It may be used by several
+// goroutines at once, also while Use exchanges its keys. Nonces are random: one
 // key is good for about four thousand million values.
-type Sealer struct {
+type Sealer struct{ keys atomic.Pointer[keyring] }
+
+type keyring struct {
 	active [idSize]byte
 	// A closure, so that printing a Sealer does not show the keys.
 	key func(id [idSize]byte) (cipher.AEAD, bool)
@@ -46,35 +49,44 @@ type Sealer struct {
 // under active or under one of older. The error is NotConfigured, for a zero
 // Key.
 func NewSealer(active Key, older ...Key) (*Sealer, error) {
+	s := &Sealer{}
+	return s, s.Use(active, older...)
+}
+
+// Use exchanges the keys: from now on active seals, and it and older open. The
+// error is NotConfigured, for a zero Key, and leaves the keys as they were.
+func (s *Sealer) Use(active Key, older ...Key) error {
 	keys := make(map[[idSize]byte]cipher.AEAD, 1+len(older))
 	for _, key := range append([]Key{active}, older...) {
 		if key.reveal == nil {
-			return nil, core.Errorf(core.NotConfigured, "there is no master key")
+			return core.Errorf(core.NotConfigured, "there is no master key")
 		}
 		secret := key.reveal()
 		block, err := aes.NewCipher(secret[:])
 		if err != nil {
-			return nil, fmt.Errorf("master key: %w", err)
+			return fmt.Errorf("master key: %w", err)
 		}
 		aead, err := cipher.NewGCMWithRandomNonce(block)
 		if err != nil {
-			return nil, fmt.Errorf("master key: %w", err)
+			return fmt.Errorf("master key: %w", err)
 		}
 		keys[key.id()] = aead
 	}
-	return &Sealer{active: active.id(), key: func(id [idSize]byte) (cipher.AEAD, bool) {
+	s.keys.Store(&keyring{active: active.id(), key: func(id [idSize]byte) (cipher.AEAD, bool) {
 		aead, ok := keys[id]
 		return aead, ok
-	}}, nil
+	}})
+	return nil
 }
 
 // Seal returns plain sealed for one place, which ad names ("table:row:column").
 // Neither argument is kept.
 func (s *Sealer) Seal(ad string, plain []byte) []byte {
-	aead, _ := s.key(s.active)
+	keys := s.keys.Load()
+	aead, _ := keys.key(keys.active)
 	sealed := make([]byte, headerSize, headerSize+len(plain)+aead.Overhead())
 	sealed[0] = version
-	copy(sealed[1:], s.active[:])
+	copy(sealed[1:], keys.active[:])
 	return aead.Seal(sealed, nil, plain, place(sealed, ad))
 }
 
@@ -84,7 +96,7 @@ func (s *Sealer) Open(ad string, sealed []byte) ([]byte, error) {
 	if len(sealed) < headerSize || sealed[0] != version {
 		return nil, ErrDamaged
 	}
-	aead, ok := s.key([idSize]byte(sealed[1:headerSize]))
+	aead, ok := s.keys.Load().key([idSize]byte(sealed[1:headerSize]))
 	if !ok {
 		return nil, fmt.Errorf("key id %s: %w", hex.EncodeToString(sealed[1:headerSize]), ErrUnknownKey)
 	}

@@ -94,11 +94,11 @@ func openSealer(ctx context.Context, c *config, db *store.DB) (*authstore.Sealer
 	if err != nil && core.KindOf(err) != core.NotFound {
 		return nil, err
 	}
-	key, err := masterKey(c, db.SQLite() && check == nil)
+	keys, err := masterKeys(c, db.SQLite() && check == nil)
 	if err != nil {
 		return nil, err
 	}
-	sealer, err := authstore.NewSealer(key)
+	sealer, err := authstore.NewSealer(keys[0], keys[1:]...)
 	if err != nil {
 		return nil, err
 	}
@@ -112,22 +112,28 @@ func openSealer(ctx context.Context, c *config, db *store.DB) (*authstore.Sealer
 	return sealer, sealer.Verify(check)
 }
 
-func masterKey(c *config, mayCreate bool) (authstore.Key, error) {
+// masterKeys returns the keys in force: the first seals, all of them open.
+func masterKeys(c *config, mayCreate bool) ([]authstore.Key, error) {
 	if c.masterKey != "" {
-		return authstore.ParseKey(c.masterKey)
+		return authstore.ParseKeys(strings.ReplaceAll(c.masterKey, ",", "\n"))
 	}
+	file := keyFile(c)
+	keys, err := authstore.LoadKeyFile(file)
+	if c.MasterKeyFile != "" || !errors.Is(err, fs.ErrNotExist) {
+		return keys, err
+	}
+	if mayCreate {
+		key, err := authstore.CreateKeyFile(file)
+		return []authstore.Key{key}, err
+	}
+	return nil, fmt.Errorf("the database holds secrets sealed with a master key, and %s is gone: put it back, or name its place with --master-key-file", file)
+}
+
+func keyFile(c *config) string {
 	if c.MasterKeyFile != "" {
-		return authstore.LoadKeyFile(c.MasterKeyFile)
+		return c.MasterKeyFile
 	}
-	file := filepath.Join(c.DataDir, "master.key")
-	key, err := authstore.LoadKeyFile(file)
-	if mayCreate && errors.Is(err, fs.ErrNotExist) {
-		return authstore.CreateKeyFile(file)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return key, fmt.Errorf("the database holds secrets sealed with a master key, and %s is gone: put it back, or name its place with --master-key-file", file)
-	}
-	return key, err
+	return filepath.Join(c.DataDir, "master.key")
 }
 
 type migrateCommand struct{}

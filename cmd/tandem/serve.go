@@ -171,6 +171,7 @@ func (h *hub) duties() []jobs.Duty {
 	return []jobs.Duty{
 		{Name: "check trigger owners", Every: 30 * time.Second, Do: h.deliverer.Sweep},
 		{Name: "prune", Every: 10 * time.Minute, Do: h.prune},
+		{Name: "reseal", Every: 30 * time.Second, Do: h.reseal},
 	}
 }
 
@@ -320,6 +321,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow could not be stepped", "task", id, "error", err) })
 		return nil
 	})
+	work.Go(func() error { h.watchKeys(rooms); return nil })
 	work.Go(func() error {
 		h.mapped.watch(rooms, mappingFiles(h.config), h.engine, h.log,
 			func() { h.sweep(rooms) }, h.metrics.MappingFindings)
