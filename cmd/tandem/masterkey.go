@@ -128,10 +128,12 @@ func (h *hub) watchKeys(ctx context.Context) {
 	for known := ""; ; {
 		keys, err := authstore.LoadKeyFile(keyFile(h.config))
 		if err == nil && ids(keys) != known {
-			if err = h.sealer.Use(keys[0], keys[1:]...); err == nil && known != "" {
-				h.log.Info("master key file taken over", "seals", keys[0].ID(), "keys", len(keys))
+			if err = h.useKeys(ctx, keys); err == nil {
+				if known != "" {
+					h.log.Info("master key file taken over", "seals", keys[0].ID(), "keys", len(keys))
+				}
+				known = ids(keys)
 			}
-			known = ids(keys)
 		}
 		text := ""
 		if err != nil {
@@ -147,6 +149,22 @@ func (h *hub) watchKeys(ctx context.Context) {
 		case <-time.After(keyLook):
 		}
 	}
+}
+
+// useKeys exchanges the keys for others that open this database too.
+func (h *hub) useKeys(ctx context.Context, keys []authstore.Key) error {
+	check, err := h.db.Setting(ctx, masterKeyCheck)
+	if err != nil {
+		return err
+	}
+	sealer, err := authstore.NewSealer(keys[0], keys[1:]...)
+	if err != nil {
+		return err
+	}
+	if err := sealer.Verify(check); err != nil {
+		return err
+	}
+	return h.sealer.Use(keys[0], keys[1:]...)
 }
 
 func ids(keys []authstore.Key) (text string) {
