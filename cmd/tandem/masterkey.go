@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -119,23 +120,26 @@ func (masterKeyPrune) Run(ctx context.Context, p *program) error {
 // keyLook is how often the file of the master key is looked at.
 const keyLook = time.Second
 
-// watchKeys takes over a changed file of the master key until ctx ends.
+// watchKeys takes over a changed file of the master key until ctx ends, and
+// seals everything anew when the other replicas have had the time to take it
+// over too.
 func (h *hub) watchKeys(ctx context.Context) {
 	if h.config.masterKey != "" {
 		return
 	}
-	var refused string
-	for known := ""; ; {
+	var known, refused string
+	for turn, changed := 0, -1; ; turn++ {
+		text := ""
 		keys, err := authstore.LoadKeyFile(keyFile(h.config))
 		if err == nil && ids(keys) != known {
 			if err = h.useKeys(ctx, keys); err == nil {
 				if known != "" {
 					h.log.Info("master key file taken over", "seals", keys[0].ID(), "keys", len(keys))
+					changed = turn
 				}
 				known = ids(keys)
 			}
 		}
-		text := ""
 		if err != nil {
 			text = err.Error()
 		}
@@ -143,6 +147,11 @@ func (h *hub) watchKeys(ctx context.Context) {
 			h.log.Error("master key file refused, the keys in force stay", "error", err)
 		}
 		refused = text
+		if changed >= 0 && turn == changed+3 {
+			if err := h.reseal(ctx); err != nil && ctx.Err() == nil {
+				h.failed("seal secrets anew", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -167,11 +176,12 @@ func (h *hub) useKeys(ctx context.Context, keys []authstore.Key) error {
 	return h.sealer.Use(keys[0], keys[1:]...)
 }
 
-func ids(keys []authstore.Key) (text string) {
+func ids(keys []authstore.Key) string {
+	var all []string
 	for _, key := range keys {
-		text += key.ID() + " "
+		all = append(all, key.ID())
 	}
-	return text
+	return strings.Join(all, " ")
 }
 
 // reseal is the duty that seals what is under an older key.
