@@ -44,6 +44,8 @@ type settings struct {
 	EntraIssuer      *string `help:"Issuer of Entra ID tokens; may hold {tenantid}. Empty: keys only." placeholder:"URL"`
 	EntraAudience    *string `help:"Audiences that Entra ID tokens may have, comma-separated." placeholder:"ID,..."`
 	EntraJWKSURL     *string `name:"entra-jwks-url" help:"Keys of the issuer (from its discovery document)." placeholder:"URL"`
+	OIDCIssuer       *string `name:"oidc-issuer" help:"Issuer of people who sign in to the console; empty: local accounts only." placeholder:"URL"`
+	OIDCClientID     *string `name:"oidc-client-id" help:"The console's client id there; its secret is TANDEM_OIDC_CLIENT_SECRET." placeholder:"ID"`
 	Retention        *string `help:"How long ended tasks are kept (720h)." placeholder:"DURATION"`
 	UnsafeDurability *string `help:"Start on a database that can lose acknowledged tasks in a power cut: true or false." placeholder:"BOOL"`
 }
@@ -67,14 +69,17 @@ type config struct {
 	EntraIssuer    string   `koanf:"entra-issuer"`
 	EntraAudience  []string `koanf:"entra-audience"`
 	EntraJWKSURL   string   `koanf:"entra-jwks-url"`
+	OIDCIssuer     string   `koanf:"oidc-issuer"`
+	OIDCClientID   string   `koanf:"oidc-client-id"`
 	RetentionText  string   `koanf:"retention"`
 	UnsafeText     string   `koanf:"unsafe-durability"`
 
-	masterKey string // TANDEM_MASTER_KEY: a secret, so environment only
-	proxies   []netip.Prefix
-	retention time.Duration
-	unsafe    bool
-	unknown   []string // keys of the config file
+	masterKey  string // TANDEM_MASTER_KEY: a secret, so environment only
+	oidcSecret string // TANDEM_OIDC_CLIENT_SECRET: likewise
+	proxies    []netip.Prefix
+	retention  time.Duration
+	unsafe     bool
+	unknown    []string // keys of the config file
 }
 
 func defaults() map[string]any {
@@ -128,7 +133,7 @@ func (p *program) load() (*config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	c.unknown, c.masterKey = unknown, p.getenv("TANDEM_MASTER_KEY")
+	c.unknown, c.masterKey, c.oidcSecret = unknown, p.getenv("TANDEM_MASTER_KEY"), p.getenv("TANDEM_OIDC_CLIENT_SECRET")
 	if c.DatabaseURL == "" {
 		c.DatabaseURL = "sqlite:" + filepath.Join(c.DataDir, "tandem.db")
 	}
@@ -222,6 +227,8 @@ func (c *config) validate() error {
 		{hostsErr != nil, fmt.Sprintf("callback-hosts: %v", hostsErr)},
 		{c.EntraIssuer != "" && !strings.HasPrefix(c.EntraIssuer, "https://"), "entra-issuer: want an https address"},
 		{c.EntraJWKSURL != "" && !strings.HasPrefix(c.EntraJWKSURL, "https://"), "entra-jwks-url: want an https address"},
+		{c.OIDCIssuer != "" && (!strings.HasPrefix(c.OIDCIssuer, "https://") || badURL(c.OIDCIssuer)), "oidc-issuer: want an https address"},
+		{(c.OIDCIssuer == "") != (c.OIDCClientID == ""), "oidc-issuer and oidc-client-id: want both or neither"},
 		{missing(c.TLSCertFile), "tls-cert-file: no such file"},
 		{missing(c.TLSKeyFile), "tls-key-file: no such file"},
 	}

@@ -38,6 +38,11 @@ func TestMetrics(t *testing.T) {
 	require.NoError(t, m.QueueDepth("deliveries", func() float64 { return 42 }))
 	require.NoError(t, m.QueueDepth("timers", func() float64 { return 1 }))
 	require.Error(t, m.QueueDepth("timers", func() float64 { return 1 }))
+	m.OutboundAttempt("zendesk", "ok", time.Second)
+	m.AuthorizationChanged("zendesk", "authorized")
+	states := func() []Figure { return []Figure{{[]string{"zendesk", "open"}, 1}, {[]string{"zendesk", "closed"}, 0}} }
+	require.NoError(t, m.Gauges("tandem_breakers", "Breakers.", []string{"integration", "state"}, states))
+	require.Error(t, m.Gauges("tandem_breakers", "Breakers.", []string{"integration", "state"}, states))
 	rec := get(&Health{}, m, "GET", "/metrics")
 	require.Equal(t, 200, rec.Code)
 	for _, line := range []string{
@@ -47,7 +52,9 @@ func TestMetrics(t *testing.T) {
 		`tandem_task_events_total{event="Created"} 1`,
 		`tandem_deliveries_total{outcome="dead"} 1`, `tandem_deliveries_total{outcome="other"} 1`, `tandem_deliveries_total{outcome="delivered"} 0`,
 		`tandem_delivery_lag_seconds_count 1`, `tandem_commit_group_size_sum 7`, `tandem_commit_group_seconds_count 1`,
-		`tandem_queue_depth{queue="deliveries"} 42`, `tandem_build_info{`, `process_open_fds`, `go_goroutines`,
+		`tandem_queue_depth{queue="deliveries"} 42`, `tandem_build_info{`, `tandem_breakers{integration="zendesk",state="open"} 1`,
+		`tandem_outbound_duration_seconds_count{integration="zendesk",outcome="ok"} 1`,
+		`tandem_authorization_changes_total{integration="zendesk",status="authorized"} 1`, `process_open_fds`, `go_goroutines`,
 	} {
 		require.Contains(t, rec.Body.String(), line)
 	}
@@ -138,4 +145,14 @@ func TestReadyIsBounded(t *testing.T) {
 	require.Len(t, begun, 1, "a check that hangs is not started again")
 	close(release)
 	require.Eventually(t, func() bool { return get(h, m, "GET", "/readyz").Code == 200 }, 5*time.Second, time.Millisecond)
+}
+
+func TestNoteKeepsNobodyFromBeingReady(t *testing.T) {
+	t.Parallel()
+	h := &Health{}
+	h.Add("database", func(context.Context) error { return nil })
+	h.Note("breakers", func() string { return "open: zendesk" })
+	rec := get(h, NewMetrics(), "GET", "/readyz")
+	require.Equal(t, 200, rec.Code)
+	require.JSONEq(t, `{"status":"ready","checks":[{"name":"database","ok":true},{"name":"breakers","ok":true,"message":"open: zendesk"}]}`, rec.Body.String())
 }

@@ -20,6 +20,14 @@ type Health struct {
 
 	mu     sync.Mutex
 	checks []*check
+	notes  []note
+}
+
+// note is something that people should know and that keeps nobody from being
+// ready.
+type note struct {
+	name string
+	tell func() string
 }
 
 // check is one named question. A run that never ends is joined by later asks
@@ -46,6 +54,15 @@ func (h *Health) Add(name string, ask func(context.Context) error) {
 	h.checks = append(h.checks, &check{name: name, ask: ask})
 }
 
+// Note adds a line to /readyz that has no say in whether the hub is ready. Tell
+// must answer at once and from any goroutine; what it returns is shown to
+// whoever may ask, without secrets.
+func (h *Health) Note(name string, tell func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, note{name, tell})
+}
+
 // SetDraining makes the hub not ready, for good: it is about to stop.
 func (h *Health) SetDraining() { h.draining.Store(true) }
 
@@ -67,6 +84,7 @@ func (h *Health) ask(ctx context.Context) (report, bool) {
 	}
 	h.mu.Lock()
 	checks := h.checks[:len(h.checks):len(h.checks)]
+	notes := h.notes[:len(h.notes):len(h.notes)]
 	h.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -81,6 +99,9 @@ func (h *Health) ask(ctx context.Context) (report, bool) {
 			r.Checks[i].OK, r.Checks[i].Message = false, Redact(err.Error())
 			r.Status, ready = "not ready", false
 		}
+	}
+	for _, n := range notes {
+		r.Checks = append(r.Checks, result{Name: n.name, OK: true, Message: Redact(n.tell())})
 	}
 	return r, ready
 }

@@ -25,6 +25,8 @@ type Metrics struct {
 	groupTime  prometheus.Histogram
 	build      *prometheus.GaugeVec
 	findings   prometheus.Gauge
+	outbound   *prometheus.HistogramVec
+	authorized *prometheus.CounterVec
 }
 
 // NewMetrics returns the metrics, with those of the process and of Go.
@@ -56,7 +58,13 @@ func NewMetrics() *Metrics {
 			Name: "tandem_mapping_findings", Help: "Findings in the mapping files that were last refused; 0 when those on disk are in force.",
 		}),
 	}
+	m.outbound = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "tandem_outbound_duration_seconds", Help: "Attempts at calls to upstreams, by integration and outcome.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}, []string{"integration", "outcome"})
+	m.authorized = counter("tandem_authorization_changes_total", "Authorizations that became authorized, pending or reauthorize, by integration.", "integration", "status")
 	m.registry.MustRegister(
+		m.outbound, m.authorized,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.created, m.terminated, m.events, m.deliveries, m.lag, m.groupSize, m.groupTime, m.build, m.findings,
 	)
@@ -109,6 +117,45 @@ func (m *Metrics) Delivery(outcome string) {
 
 // DeliveryLag notes the time from an event to the call of its trigger.
 func (m *Metrics) DeliveryLag(d time.Duration) { m.lag.Observe(d.Seconds()) }
+
+// OutboundAttempt notes an attempt at a call to an upstream. Integration is the
+// id of a mapping folder, outcome one of a closed set.
+func (m *Metrics) OutboundAttempt(integration, outcome string, d time.Duration) {
+	m.outbound.WithLabelValues(integration, outcome).Observe(d.Seconds())
+}
+
+// AuthorizationChanged counts a change of an authorization's status.
+func (m *Metrics) AuthorizationChanged(integration, status string) {
+	m.authorized.WithLabelValues(integration, status).Inc()
+}
+
+// Figure is one value of a gauge that is read at each scrape.
+type Figure struct {
+	Labels []string // values, in the order of the gauge's labels
+	Value  float64
+}
+
+// Gauges adds a gauge with labels that asks read at each scrape; read must
+// answer at once and from any goroutine, and name each set of labels once. A
+// second gauge of the same name is an error.
+func (m *Metrics) Gauges(name, help string, labels []string, read func() []Figure) error {
+	return m.registry.Register(figures{prometheus.NewDesc(name, help, labels, nil), read})
+}
+
+type figures struct {
+	desc *prometheus.Desc
+	read func() []Figure
+}
+
+// Describe implements prometheus.Collector.
+func (f figures) Describe(ch chan<- *prometheus.Desc) { ch <- f.desc }
+
+// Collect implements prometheus.Collector.
+func (f figures) Collect(ch chan<- prometheus.Metric) {
+	for _, v := range f.read() {
+		ch <- prometheus.MustNewConstMetric(f.desc, prometheus.GaugeValue, v.Value, v.Labels...)
+	}
+}
 
 // GroupCommit notes one group commit.
 func (m *Metrics) GroupCommit(commands int, d time.Duration) {
