@@ -14,11 +14,11 @@ type GrantType string
 const (
 	AuthorizationCode GrantType = "authorization_code" // an administrator signs in at the provider
 	ClientCredentials GrantType = "client_credentials"
-	Password          GrantType = "password" // a machine's key pair, where a provider wants it so
-	JWTBearer         GrantType = "jwt_bearer"
-	APIKey            GrantType = "api_key" // a header of the provider's choice
+	Password          GrantType = "password"   // a machine's key pair, where a provider wants it so
+	JWTBearer         GrantType = "jwt_bearer" // an assertion signed with the field private_key
+	APIKey            GrantType = "api_key"    // a header of the provider's choice
 	Basic             GrantType = "basic"
-	Bearer            GrantType = "bearer" // a token that the provider handed out by itself
+	Bearer            GrantType = "bearer" // a token that the provider handed out by itself: the field token
 )
 
 // OAuth tells whether the grant is of OAuth 2.0, which the tables show as Auth

@@ -1,0 +1,112 @@
+package integration
+
+import (
+	"slices"
+	"strings"
+	"sync/atomic"
+)
+
+// Catalogue is what a set of mapping files says about integrations. It never
+// changes; nobody changes what it returns.
+type Catalogue struct {
+	all   []*Integration // by title
+	nodes []Node         // in the order of the file
+	uses  []use
+}
+
+// Node is a node of Webex Connect that needs an authorization.
+type Node struct {
+	ID            string // create-task
+	Title         string // Create Task
+	Versions      []string
+	Integration   string // id
+	Authorization string // its name; empty: the default
+	File          string // slash path in the mappings folder
+	Line          int
+}
+
+// use is a place in another file that names an integration.
+type use struct {
+	tenant        string // empty: every tenant's
+	integration   string
+	authorization string // empty: the default
+	file          string
+	line          int
+}
+
+// Integration returns an integration by its id.
+func (c *Catalogue) Integration(id string) (*Integration, bool) {
+	for _, i := range c.all {
+		if i.ID == id {
+			return i, true
+		}
+	}
+	return nil, false
+}
+
+// All returns the integrations by title.
+func (c *Catalogue) All() []*Integration { return slices.Clone(c.all) }
+
+// Listed returns those that administrators see: All without the ones that need
+// no authorization.
+func (c *Catalogue) Listed() []*Integration {
+	return slices.DeleteFunc(c.All(), func(i *Integration) bool { return i.NoAuthorization })
+}
+
+// Nodes returns the nodes that need an authorization of an integration, in the
+// order of webex/nodes.yaml.
+func (c *Catalogue) Nodes(integration string) []Node {
+	var nodes []Node
+	for _, n := range c.nodes {
+		if n.Integration == integration {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+// Uses returns the nodes and mappings that need the tenant's authorization of
+// that name: those that name it, in any case, and, if it is a default, those
+// that name none. They are sorted by file and line.
+func (c *Catalogue) Uses(tenant, integration, name string, isDefault bool) []Use {
+	needs := func(authorization string) bool {
+		if authorization == "" {
+			return isDefault
+		}
+		return strings.EqualFold(authorization, strings.TrimSpace(name))
+	}
+	var uses []Use
+	for _, n := range c.Nodes(integration) {
+		if needs(n.Authorization) {
+			uses = append(uses, Use{"node " + n.Title, n.File, n.Line})
+		}
+	}
+	for _, u := range c.uses {
+		if u.integration == integration && (u.tenant == "" || u.tenant == tenant) && needs(u.authorization) {
+			uses = append(uses, Use{"mapping", u.file, u.line})
+		}
+	}
+	slices.SortFunc(uses, func(a, b Use) int {
+		if by := strings.Compare(a.File, b.File); by != 0 {
+			return by
+		}
+		return a.Line - b.Line
+	})
+	return uses
+}
+
+// Live holds the catalogue that is in force. Its zero value holds an empty one.
+// It may be used by several goroutines at once.
+type Live struct{ current atomic.Pointer[Catalogue] }
+
+// Set puts a catalogue in force, for all who ask from now on.
+func (l *Live) Set(c *Catalogue) { l.current.Store(c) }
+
+// Get returns the catalogue in force, never nil. Whoever asks more than one
+// question about one request gets it once.
+func (l *Live) Get() *Catalogue {
+	if c := l.current.Load(); c != nil {
+		return c
+	}
+	return &Catalogue{}
+}

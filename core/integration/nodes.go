@@ -1,0 +1,119 @@
+package integration
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"tandem/core/mapping"
+)
+
+// maxName bounds the name of an authorization, in characters.
+const maxName = 64
+
+var versionForm = regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$`)
+
+type nodeEntry struct {
+	Node          mapping.Text   `yaml:"node" required:"true"`
+	Title         string         `yaml:"title" required:"true"`
+	Versions      []mapping.Text `yaml:"versions" required:"true"`
+	Integration   mapping.Text   `yaml:"integration" required:"true"`
+	Authorization mapping.Text   `yaml:"authorization"`
+}
+
+// nodes makes the list of webex/nodes.yaml.
+func (l *loader) nodes(c *Catalogue) []Node {
+	var f struct {
+		Nodes []nodeEntry `yaml:"nodes" required:"true"`
+	}
+	l.findings = mapping.Decode(l.file, &f)
+	var known []string
+	for _, i := range c.all {
+		known = append(known, i.ID)
+	}
+	var list []Node
+	for _, e := range f.Nodes {
+		switch {
+		case e.Node.Value == "": // found by Decode
+		case !idForm.MatchString(e.Node.Value):
+			l.add(e.Node.Pos, "%s is not the id of a node: it is made of a-z, 0-9 and -", mapping.Quote(e.Node.Value))
+		case slices.ContainsFunc(list, func(n Node) bool { return n.ID == e.Node.Value }):
+			l.add(e.Node.Pos, "duplicate node %q", e.Node.Value)
+		}
+		if id := e.Integration; id.Value != "" && !slices.Contains(known, id.Value) && len(l.findings) < maxFindings {
+			l.add(id.Pos, "unknown integration %s%s", mapping.Quote(id.Value), mapping.Suggest(id.Value, known))
+		}
+		if name := e.Authorization; name.Value != strings.TrimSpace(name.Value) || utf8.RuneCountInString(name.Value) > maxName {
+			l.add(name.Pos, "the name of an authorization has at most %d characters and no space around it", maxName)
+		}
+		list = append(list, Node{
+			ID: e.Node.Value, Title: e.Title, Versions: l.versions(e.Versions), Integration: e.Integration.Value,
+			Authorization: e.Authorization.Value, File: l.file.Path, Line: e.Node.Line,
+		})
+		if len(l.findings) >= maxFindings {
+			break
+		}
+	}
+	return list
+}
+
+func (l *loader) versions(texts []mapping.Text) []string {
+	var list []string
+	for _, v := range texts {
+		switch {
+		case !versionForm.MatchString(v.Value):
+			l.add(v.Pos, "%s is not a version such as \"1.2\"", mapping.Quote(v.Value))
+		case slices.Contains(list, v.Value):
+			l.add(v.Pos, "duplicate version %q", v.Value)
+		}
+		list = append(list, v.Value)
+	}
+	return list
+}
+
+// scan finds the places of a file of another room that need an authorization,
+// whatever that file's form is: a mapping that names an integration and an
+// authorization, or an integration and an operation.
+func scan(f mapping.File) []use {
+	if f.Root == nil {
+		return nil
+	}
+	tenant := scalar(f.Root, "tenant")
+	var uses []use
+	var walk func(*yaml.Node)
+	walk = func(node *yaml.Node) {
+		if node.Kind == yaml.MappingNode {
+			id := scalar(node, "integration")
+			name := strings.TrimSpace(scalar(node, "authorization"))
+			if id != "" && (name != "" || has(node, "operation") && !has(node, "authorization")) {
+				uses = append(uses, use{tenant, id, name, f.Path, node.Line})
+			}
+		}
+		for _, child := range node.Content {
+			walk(child)
+		}
+	}
+	walk(f.Root)
+	return uses
+}
+
+func has(node *yaml.Node, key string) bool { return value(node, key) != nil }
+
+func scalar(node *yaml.Node, key string) string {
+	if v := value(node, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != "!!null" {
+		return v.Value
+	}
+	return ""
+}
+
+func value(node *yaml.Node, key string) *yaml.Node {
+	for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i+1]
+		}
+	}
+	return nil
+}
