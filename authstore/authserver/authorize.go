@@ -103,7 +103,7 @@ func (s *Server) newCode(req *request, account string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.add(g)
-	g.code, g.codeUntil = g.newToken(), g.since.Add(codeLife)
+	g.code, g.codeUntil = g.newToken(codeKind), g.since.Add(codeLife)
 	return g.code
 }
 

@@ -49,8 +49,15 @@ func (g *grant) live(now time.Time) bool {
 		slices.ContainsFunc(g.access, func(a access) bool { return now.Before(a.until) })
 }
 
+// The kinds of what a grant hands out.
+const (
+	codeKind    = ".c."
+	accessKind  = ".a."
+	refreshKind = ".r."
+)
+
 // newToken returns a code or token of the grant.
-func (g *grant) newToken() string { return g.id + "." + rand.Text() }
+func (g *grant) newToken(kind string) string { return g.id + kind + rand.Text() }
 
 // add keeps a grant and gives it an id. When there are too many, those without
 // use go first, then the oldest. The caller holds the lock.
@@ -87,7 +94,7 @@ func (s *Server) issue(g *grant) string {
 	if len(g.access) == maxAccess {
 		g.access = slices.Delete(g.access, 0, 1)
 	}
-	a := access{token: g.newToken(), until: s.opts.Clock.Now().Add(s.opts.AccessLife)}
+	a := access{token: g.newToken(accessKind), until: s.opts.Clock.Now().Add(s.opts.AccessLife)}
 	g.access = append(g.access, a)
 	return a.token
 }
@@ -95,6 +102,6 @@ func (s *Server) issue(g *grant) string {
 // renew gives the grant another refresh token in place of its last. The caller
 // holds the lock.
 func (s *Server) renew(g *grant) string {
-	g.refresh, g.refreshUntil = g.newToken(), s.opts.Clock.Now().Add(s.opts.RefreshLife)
+	g.refresh, g.refreshUntil = g.newToken(refreshKind), s.opts.Clock.Now().Add(s.opts.RefreshLife)
 	return g.refresh
 }

@@ -162,7 +162,7 @@ func (s *Server) byRefresh(client string, form url.Values) (map[string]any, *fau
 		return nil, refused("invalid_request", "refresh_token is missing.")
 	}
 	g := s.find(token)
-	if g == nil || g.client != client || g.refresh == "" || !s.opts.Clock.Now().Before(g.refreshUntil) {
+	if g == nil || !strings.HasPrefix(token, g.id+refreshKind) || g.client != client || !s.opts.Clock.Now().Before(g.refreshUntil) {
 		return nil, refused("invalid_grant", "The refresh token is expired, revoked or not this client's.")
 	}
 	if g.refresh != token {
