@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	jwtBearer        = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	jwtBearer        = "urn:ietf:params:oauth:grant-type:jwt-bearer" //nolint:gosec // the name of a grant type
 	maxAssertionLife = time.Hour
 )
 

@@ -279,7 +279,7 @@ func TestHolding(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			res, err := s.http.PostForm(s.url+"/token", refresh(renewal)) //nolint:noctx // ends with the release
+			res, err := s.http.PostForm(s.url+"/token", refresh(renewal))
 			if err == nil {
 				_ = res.Body.Close()
 			}
