@@ -40,7 +40,7 @@ CREATE TABLE default_authorizations (
 CREATE TABLE grants (
     state_hash       BYTEA    NOT NULL PRIMARY KEY,  -- SHA-256
     authorization_id TEXT    NOT NULL,
-    version          BIGINT NOT NULL,          -- of the authorization when it began
+    edited_ms        BIGINT NOT NULL,          -- updated_ms of the authorization when it began
     session          BYTEA    NOT NULL,          -- SHA-256 of the admin's session token
     verifier         BYTEA    NOT NULL,          -- of PKCE, sealed
     created_ms       BIGINT NOT NULL

@@ -40,7 +40,7 @@ CREATE TABLE default_authorizations (
 CREATE TABLE grants (
     state_hash       BLOB    NOT NULL PRIMARY KEY,  -- SHA-256
     authorization_id TEXT    NOT NULL,
-    version          INTEGER NOT NULL,          -- of the authorization when it began
+    edited_ms        INTEGER NOT NULL,          -- updated_ms of the authorization when it began
     session          BLOB    NOT NULL,          -- SHA-256 of the admin's session token
     verifier         BLOB    NOT NULL,          -- of PKCE, sealed
     created_ms       INTEGER NOT NULL
