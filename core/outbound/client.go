@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/go-retryablehttp"
+
 	"tandem/core"
 )
 
@@ -41,6 +43,23 @@ type Options struct {
 	RootCAs *x509.CertPool
 	// Resolver replaces the system's name resolution.
 	Resolver *net.Resolver
+
+	// The rest is for Call.
+
+	// Authorizer puts credentials on requests. nil: no call may ask for one.
+	Authorizer Authorizer
+	// Clock tells since when an upstream is in its state, and reads the dates
+	// of Retry-After; waits and deadlines go by the machine's. nil: the
+	// machine's.
+	Clock core.Clock
+	// Chance returns a random number from 0 to below 1. It is called from
+	// several goroutines. nil: crypto/rand.
+	Chance func() float64
+	// Observe is told of every attempt, in the goroutine of the call.
+	Observe func(Attempt)
+	// Changed is told when a breaker has changed its state. It is called from
+	// several goroutines, without a lock held.
+	Changed func(Upstream)
 }
 
 // Client makes HTTP calls. It may be used by several goroutines at once.
@@ -48,6 +67,13 @@ type Client struct {
 	transport *guarded
 	timeout   time.Duration
 	maxBody   int
+
+	authorizer Authorizer
+	clock      core.Clock
+	chance     func() float64
+	observe    func(Attempt)
+	upstreams  *registry
+	loop       *retryablehttp.Client
 }
 
 // Response is what came back: any status, 3xx included. The caller owns it.
@@ -55,7 +81,7 @@ type Response struct {
 	Status    int
 	Header    http.Header
 	Body      []byte // decompressed
-	Truncated bool   // the body was longer than Options.MaxBody; the rest was not read
+	Truncated bool   // by Do: the body was longer than Options.MaxBody; the rest was not read
 }
 
 // New returns a Client. The error is Invalid and names the malformed entry of
@@ -71,6 +97,14 @@ func New(o Options) (*Client, error) {
 
 	open := &net.Dialer{Timeout: dialTimeout, Resolver: o.Resolver}
 	closed := &net.Dialer{Timeout: dialTimeout, Resolver: o.Resolver, ControlContext: newGuard().control}
+	clock := o.Clock
+	if clock == nil {
+		clock = core.SystemClock{}
+	}
+	chance := o.Chance
+	if chance == nil {
+		chance = random
+	}
 	// HTTP/1.1 alone: a call that hangs then holds up its own connection and no other's.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -86,6 +120,13 @@ func New(o Options) (*Client, error) {
 		}},
 		timeout: o.Timeout,
 		maxBody: o.MaxBody,
+
+		authorizer: o.Authorizer,
+		clock:      clock,
+		chance:     chance,
+		observe:    o.Observe,
+		upstreams:  newRegistry(clock, o.Changed),
+		loop:       newLoop(),
 	}, nil
 }
 
@@ -100,31 +141,38 @@ func New(o Options) (*Client, error) {
 func (c *Client) Do(req *http.Request) (*Response, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
-	var sent atomic.Bool
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	response, _, err := c.exchange(req.Context(), req.WithContext(ctx), c.maxBody)
+	return response, err
+}
+
+// exchange sends req, whose context is below the caller's, and reads the answer
+// up to maxBody bytes. sent tells whether the other side may have seen it.
+func (c *Client) exchange(caller context.Context, req *http.Request, maxBody int) (_ *Response, sent bool, _ error) {
+	var wrote atomic.Bool
+	traced := httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		// The transport asks for a second connection only when nothing was
 		// written on the first, or when the request is safe to repeat.
-		GetConn:      func(string) { sent.Store(false) },
-		WroteHeaders: func() { sent.Store(true) },
+		GetConn:      func(string) { wrote.Store(false) },
+		WroteHeaders: func() { wrote.Store(true) },
 	})
 	// RoundTrip, not http.Client: its errors do not carry the URL, it follows
 	// nothing and sends no credentials out of a URL.
 	answer, err := c.transport.RoundTrip(req.WithContext(traced))
 	if err != nil {
-		return nil, fault(ctx, req, sent.Load(), err)
+		return nil, wrote.Load(), fault(caller, req, wrote.Load(), err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	// One byte more than is kept: it tells a full body from a cut one, and
 	// reaching the end gives the connection back for reuse.
-	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(c.maxBody)+1))
+	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(maxBody)+1))
 	if err != nil {
-		return nil, fault(ctx, req, true, err)
+		return nil, true, fault(caller, req, true, err)
 	}
 	r := &Response{Status: answer.StatusCode, Header: answer.Header, Body: body}
-	if len(body) > c.maxBody {
-		r.Body, r.Truncated = body[:c.maxBody], true
+	if len(body) > maxBody {
+		r.Body, r.Truncated = body[:maxBody], true
 	}
-	return r, nil
+	return r, true, nil
 }
 
 // HTTPClient returns an http.Client over the same guarded connections, for

@@ -13,11 +13,14 @@ import (
 	"tandem/core"
 )
 
-// fault gives a failed exchange its kind. ctx is the call's own context, below
-// the caller's and with the client's deadline.
-func fault(ctx context.Context, req *http.Request, sent bool, err error) error {
-	target := req.URL.Scheme + "://" + req.URL.Host
-	if errors.Is(req.Context().Err(), context.Canceled) {
+// target is as much of a URL as may be shown.
+func target(req *http.Request) string { return req.URL.Scheme + "://" + req.URL.Host }
+
+// fault gives a failed exchange its kind. The request's context is below the
+// caller's and has the deadline of the call.
+func fault(caller context.Context, req *http.Request, sent bool, err error) error {
+	target := target(req)
+	if errors.Is(caller.Err(), context.Canceled) {
 		return fmt.Errorf("%s: %w", target, context.Canceled)
 	}
 	if refusal, ok := errors.AsType[*core.Error](err); ok {
@@ -26,10 +29,13 @@ func fault(ctx context.Context, req *http.Request, sent bool, err error) error {
 		return &named
 	}
 	switch {
-	case ctx.Err() != nil:
+	case req.Context().Err() != nil:
 		return core.Wrap(core.Timeout, context.DeadlineExceeded, "%s did not answer in time", target)
 	case !sent:
-		return core.Wrap(core.Unavailable, harmless(err), "%s cannot be reached", target)
+		return &core.Error{
+			Kind: core.Unavailable, Status: http.StatusBadGateway,
+			Message: target + " cannot be reached", Err: harmless(err),
+		}
 	default:
 		return core.Wrap(core.Uncertain, harmless(err), "%s did not give a whole answer", target)
 	}
