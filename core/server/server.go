@@ -127,7 +127,8 @@ func tlsConfig(certFile, keyFile string) (*tls.Config, error) {
 func (s *Server) Echo() *echo.Echo { return s.echo }
 
 // Serve answers on l until ctx ends, then lets requests in flight finish for up
-// to 10 s. It returns nil after a clean end, and closes l in every case.
+// to 10 s. One address, unless it is a trusted proxy, holds at most 1,024
+// connections. It returns nil after a clean end, and closes l in every case.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
 		Handler:                      s.echo,
@@ -140,6 +141,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		TLSConfig:                    s.tls,
 	}
+	l = newFairListener(l, maxPerAddress, s.proxies)
 	served := make(chan error, 1)
 	go func() {
 		if s.tls != nil {
