@@ -2,6 +2,7 @@ package mappings_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -10,6 +11,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/directory"
+	"tandem/core/integration"
 	"tandem/core/mapping"
 	"tandem/mappings"
 )
@@ -90,19 +92,141 @@ func TestFabrikamIsApart(t *testing.T) {
 	require.False(t, ok)
 }
 
-// TestManual loads the complete example of README.md.
+func catalogue(t *testing.T) *integration.Catalogue {
+	t.Helper()
+	set, findings := mapping.Read(mappings.FS)
+	require.Empty(t, findings)
+	c, findings := integration.Load(set)
+	require.Empty(t, findings)
+	return c
+}
+
+func TestShippedIntegrations(t *testing.T) {
+	t.Parallel()
+	c := catalogue(t)
+	grants := map[string][]integration.GrantType{}
+	for _, i := range c.Listed() {
+		for _, g := range i.Grants {
+			grants[i.ID] = append(grants[i.ID], g.Type)
+		}
+		slices.Sort(grants[i.ID])
+	}
+	require.Equal(t, map[string][]integration.GrantType{
+		"webex-contact-center": {integration.AuthorizationCode, integration.Bearer},
+		"webex-engage":         {integration.ClientCredentials},
+		"salesforce":           {integration.AuthorizationCode, integration.ClientCredentials, integration.JWTBearer},
+		"zendesk":              {integration.AuthorizationCode, integration.Basic},
+		"dynamics365":          {integration.AuthorizationCode, integration.ClientCredentials},
+		"servicenow":           {integration.AuthorizationCode, integration.Basic, integration.ClientCredentials},
+		"hubspot":              {integration.AuthorizationCode, integration.Bearer},
+		"cxone":                {integration.Password},
+	}, grants)
+}
+
+// TestShippedGrants fills in every form as an administrator would.
+func TestShippedGrants(t *testing.T) {
+	t.Parallel()
+	typed := map[string]string{
+		"domain": "acme--uat.sandbox", "subdomain": "acme", "org": "acme", "directory": "acme.onmicrosoft.com",
+		"instance": "acmedev", "area": "eu1", "client_secret": "a secret", "token": "pat-na1-0123456789abcdef",
+		"username": "hub@acme.example", "private_key": "-----BEGIN PRIVATE KEY-----\r\nAA==\r\n-----END PRIVATE KEY-----",
+		"email": "hub@acme.example", "api_token": "0123456789abcdef", "password": "a password",
+		"access_key_id": "KEYID", "access_key_secret": "KEY==", "client_id": "01234567-89ab-cdef-0123-456789abcdef",
+	}
+	bases := map[string]string{
+		"webex-contact-center": "https://api.wxcc-us1.cisco.com",
+		"webex-engage":         "https://api-us-site-1.imiengage.io/api/v1",
+		"salesforce":           "https://acme--uat.sandbox.my.salesforce.com",
+		"zendesk":              "https://acme.zendesk.com/api/v2",
+		"dynamics365":          "https://acme.crm.dynamics.com/api/data/v9.2",
+		"servicenow":           "https://acmedev.service-now.com",
+		"hubspot":              "https://api.hubapi.com",
+		"cxone":                "https://api-eu1.niceincontact.com",
+	}
+	for _, i := range catalogue(t).All() {
+		require.NotEmpty(t, i.Description, i.ID)
+		require.NotEmpty(t, i.Docs, i.ID)
+		for _, g := range i.Grants {
+			where := i.ID + "/" + g.ID
+			values := map[string]string{}
+			for _, f := range i.Fields(&g) {
+				if value := typed[f.Name]; value != "" && len(f.Options) == 0 {
+					values[f.Name] = value
+				}
+			}
+			switch i.ID {
+			case "webex-contact-center", "salesforce":
+				if g.Type != integration.Bearer {
+					values["client_id"] = "C0123456789abcdef"
+				}
+			}
+			require.NoError(t, i.Check(&g, values, nil), where)
+			require.NotEmpty(t, g.Help, where)
+			values = i.WithDefaults(&g, values)
+			base, err := integration.Address(i.Base, values)
+			require.NoError(t, err, where)
+			require.Equal(t, bases[i.ID], base.String(), where)
+			for _, template := range []string{g.Authorize, g.Token, g.Revoke, g.Account.URL} {
+				if template != "" {
+					_, err := integration.Address(template, values)
+					require.NoError(t, err, where)
+				}
+			}
+			for _, template := range append(slices.Clone(g.Scopes), g.Audience, g.Subject, g.Value, g.Username, g.Password) {
+				_, err := integration.Render(template, values)
+				require.NoError(t, err, where)
+			}
+			if g.Type == integration.AuthorizationCode {
+				require.Contains(t, g.Help, "/oauth/callback/"+i.ID, "the help says which redirect address is asked for")
+				require.NotEmpty(t, g.Scopes, where)
+			}
+			if g.Type != integration.Password && g.Type != integration.ClientCredentials {
+				require.NotEmpty(t, g.Account.URL, "%s: nothing proves the credential", where)
+			}
+		}
+	}
+}
+
+func TestShippedNodes(t *testing.T) {
+	t.Parallel()
+	c := catalogue(t)
+	var ids []string
+	for _, n := range c.Nodes("webex-contact-center") {
+		ids = append(ids, n.ID)
+		require.NotEmpty(t, n.Versions)
+	}
+	require.Equal(t, []string{
+		"create-task", "set-variable", "queue-task", "piq-ewt", "routed-notification",
+		"modify-notification", "screen-pop", "close-task",
+	}, ids)
+	engage := c.Nodes("webex-engage")
+	require.Len(t, engage, 1)
+	require.Equal(t, "resolve-conversation", engage[0].ID)
+}
+
+// TestManual loads the complete examples of README.md.
 func TestManual(t *testing.T) {
 	t.Parallel()
 	manual, err := os.ReadFile("README.md")
 	require.NoError(t, err)
-	_, rest, ok := strings.Cut(string(manual), "```yaml\n")
-	require.True(t, ok)
-	example, _, ok := strings.Cut(rest, "```")
-	require.True(t, ok)
+	example := func(heading string) *fstest.MapFile {
+		_, section, ok := strings.Cut(string(manual), "\n## "+heading)
+		require.True(t, ok, heading)
+		_, rest, ok := strings.Cut(section, "```yaml\n")
+		require.True(t, ok, heading)
+		text, _, ok := strings.Cut(rest, "```")
+		require.True(t, ok, heading)
+		return &fstest.MapFile{Data: []byte(text), Mode: 0o644}
+	}
 	set, findings := mapping.Read(fstest.MapFS{
-		"directory/northwind.yaml": {Data: []byte(example), Mode: 0o644},
+		"directory/northwind.yaml":    example("The directory"),
+		"parcelpost/integration.yaml": example("Integrations"),
+		"webex/nodes.yaml":            example("Nodes"),
 	})
 	require.Empty(t, findings)
 	_, findings = directory.Load(set)
 	require.Empty(t, findings)
+	c, findings := integration.Load(set)
+	require.Empty(t, findings)
+	require.Len(t, c.Nodes("parcelpost"), 2)
 }

@@ -102,7 +102,10 @@ func (l *loader) pattern(text mapping.Text) *regexp.Regexp {
 
 // size estimates a pattern with its repetitions written out.
 func size(tree *syntax.Regexp) int {
-	n := 1 + len(tree.Rune)/2
+	n := 1
+	if tree.Op == syntax.OpLiteral {
+		n = len(tree.Rune)
+	}
 	for _, sub := range tree.Sub {
 		n += size(sub)
 	}
