@@ -91,17 +91,19 @@ func (a *attempts) get(now time.Time, key attemptKey) *count {
 	return c
 }
 
-// makeRoom forgets windows that are over, or, when there is none, any one.
+// makeRoom forgets windows that are over, and as many others as it takes to make
+// the next call rare.
 func (a *attempts) makeRoom(now time.Time) {
-	var some attemptKey
 	for key, c := range a.counts {
-		some = key
 		if now.Sub(c.began) >= attemptWindow {
 			delete(a.counts, key)
 		}
 	}
-	if len(a.counts) >= maxAttemptKeys {
-		delete(a.counts, some)
+	for key := range a.counts {
+		if len(a.counts) <= maxAttemptKeys*9/10 {
+			return
+		}
+		delete(a.counts, key)
 	}
 }
 

@@ -77,7 +77,10 @@ func (i *Identity) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 		if !c.Response().Committed {
 			i.save(c, v)
 		}
-		return errors.Join(err, v.err)
+		if v.err != nil {
+			err = errors.Join(err, v.err)
+		}
+		return err
 	}
 }
 

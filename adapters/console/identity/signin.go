@@ -170,6 +170,7 @@ func (i *Identity) bind(ctx context.Context, upn, issuer, subject string) (store
 // normalUPN returns a user name as it is stored. The error is Invalid.
 func normalUPN(upn string) (string, error) {
 	const longest = 254
+	valid := utf8.ValidString(upn) // lower case would be
 	upn = strings.ToLower(strings.TrimSpace(upn))
 	before, after, _ := strings.Cut(upn, "@")
 	switch {
@@ -177,7 +178,7 @@ func normalUPN(upn string) (string, error) {
 		return "", core.InvalidField("upn", "write it like name@example.com")
 	case len(upn) > longest:
 		return "", core.InvalidField("upn", "is longer than %d bytes", longest)
-	case !utf8.ValidString(upn) || strings.ContainsFunc(upn, unprintable):
+	case !valid || strings.ContainsFunc(upn, unprintable):
 		return "", core.InvalidField("upn", "holds characters that cannot be seen")
 	}
 	return upn, nil
