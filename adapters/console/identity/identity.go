@@ -97,12 +97,13 @@ type Identity struct {
 
 // New returns an Identity. It does no work before the first request.
 func New(o Options) *Identity {
-	sessions := scs.New()
-	sessions.Lifetime = sessionLife
-	sessions.HashTokenInStore = true
-	sessions.Store = &sessionStore{db: o.DB, clock: o.Clock, sealer: o.Sealer}
 	return &Identity{
-		o: o, sessions: sessions, cross: http.NewCrossOriginProtection(),
+		o: o, cross: http.NewCrossOriginProtection(),
+		// Not scs.New: it starts a goroutine that never ends, for a store of its own.
+		sessions: &scs.SessionManager{
+			Lifetime: sessionLife, HashTokenInStore: true, Codec: scs.GobCodec{},
+			Store: &sessionStore{db: o.DB, clock: o.Clock, sealer: o.Sealer},
+		},
 		hasher: newHasher(), attempts: newAttempts(),
 	}
 }
