@@ -198,7 +198,9 @@ func (u *upstream) enter(ctx context.Context, limit int) error {
 	u.mu.Unlock()
 	select {
 	case <-turn:
-		return nil
+		if ctx.Err() == nil {
+			return nil
+		}
 	case <-ctx.Done():
 	}
 	u.mu.Lock()
@@ -207,7 +209,7 @@ func (u *upstream) enter(ctx context.Context, limit int) error {
 		u.queue = slices.Delete(u.queue, i, i+1)
 	}
 	u.mu.Unlock()
-	if i < 0 { // the turn came at the same moment: it is the next one's
+	if i < 0 { // the turn came at the last moment: it is the next one's
 		u.leave()
 	}
 	return ctx.Err()

@@ -1,0 +1,482 @@
+package outbound
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core"
+	"tandem/core/integration"
+)
+
+// pipes is a network in memory, so that a test in a bubble owns the time.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.done) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+const crm = "http://crm.example"
+
+// inMemory returns a client whose every call reaches the handler; without one
+// no connection is ever made.
+func inMemory(t *testing.T, o Options, handler http.HandlerFunc) *Client {
+	t.Helper()
+	for _, host := range []string{"crm", "other"} {
+		o.AllowHosts = append(o.AllowHosts, host+".example:80")
+	}
+	c := newClient(t, o)
+	network := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	c.transport.next.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		if handler == nil {
+			return nil, &net.OpError{Op: "dial", Err: net.ErrClosed}
+		}
+		near, far := net.Pipe()
+		select {
+		case network.conns <- far:
+			return near, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	var serving sync.WaitGroup
+	counted := func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
+		handler(w, r)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(counted), ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour}
+	serving.Go(func() { _ = server.Serve(network) })
+	t.Cleanup(func() {
+		c.Close()
+		_ = server.Close()
+		_ = network.Close()
+		serving.Wait()
+	})
+	return c
+}
+
+// bubble runs a test in its own time.
+func bubble(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, f)
+}
+
+func newCall(t testing.TB, method, url, body string) Call {
+	t.Helper()
+	req, err := NewRequest(t.Context(), method, url, []byte(body))
+	require.NoError(t, err)
+	return Call{Tenant: "contoso", Name: "crm", Request: req}
+}
+
+// fakeAuthorizer hands out tokens of a generation that Rejected raises.
+type fakeAuthorizer struct {
+	generation atomic.Int64
+	rejected   atomic.Int64
+	err        error
+	rejectErr  error
+}
+
+func (f *fakeAuthorizer) Authorize(_ context.Context, _ Credential, req *http.Request) (int64, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	stamp := f.generation.Load()
+	req.Header.Set("Authorization", "Bearer token-"+string(rune('0'+stamp)))
+	return stamp, nil
+}
+
+func (f *fakeAuthorizer) Rejected(_ context.Context, _ Credential, stamp int64) error {
+	f.rejected.Add(1)
+	f.generation.CompareAndSwap(stamp, stamp+1)
+	return f.rejectErr
+}
+
+var credential = &Credential{Tenant: "contoso", Integration: "crm"}
+
+func requireError(t *testing.T, err error, kind core.Kind, code string) *core.Error {
+	t.Helper()
+	var e *core.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, kind, e.Kind, "%v", err)
+	require.Equal(t, code, e.Code, "%v", err)
+	require.GreaterOrEqual(t, e.RetryAfter, time.Duration(0))
+	return e
+}
+
+func TestStatusesHaveKinds(t *testing.T) {
+	t.Parallel()
+	status := make(chan int, 1)
+	var word atomic.Value
+	c, base := serve(t, Options{Observe: func(a Attempt) { word.Store(a.Outcome) }}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "%zz")
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(<-status)
+		_, _ = io.WriteString(w, r.Method+" secret of the upstream")
+	})
+	for _, row := range []struct {
+		status int
+		kind   core.Kind
+		code   string
+		http   int
+		after  time.Duration
+		word   Outcome
+	}{
+		{200, "", "", 0, 0, OutcomeOK},
+		{202, "", "", 0, 0, OutcomeOK},
+		{301, core.Uncertain, CodeRedirected, 0, 0, OutcomeRedirected},
+		{307, core.Uncertain, CodeRedirected, 0, 0, OutcomeRedirected},
+		{400, core.Invalid, "", 422, 0, OutcomeRejected},
+		{401, core.NeedsAuthorization, CodeAuthorizationRequired, 0, 0, OutcomeUnauthorized},
+		{403, core.Forbidden, CodeUpstreamForbidden, 0, 0, OutcomeRejected},
+		{404, core.NotFound, "", 0, 0, OutcomeRejected},
+		{408, core.Timeout, "", 0, 0, OutcomeTimeout},
+		{409, core.Conflict, "", 0, 0, OutcomeRejected},
+		{410, core.NotFound, "", 0, 0, OutcomeRejected},
+		{412, core.Conflict, "", 0, 0, OutcomeRejected},
+		{415, core.Invalid, "", 422, 0, OutcomeRejected},
+		{422, core.Invalid, "", 422, 0, OutcomeRejected},
+		{425, core.Throttled, CodeUpstreamThrottled, 503, 7 * time.Second, OutcomeThrottled},
+		{429, core.Throttled, CodeUpstreamThrottled, 503, 7 * time.Second, OutcomeThrottled},
+		{500, core.Uncertain, CodeUpstreamFailed, 0, 0, OutcomeFailed},
+		{503, core.Uncertain, CodeUpstreamFailed, 0, 7 * time.Second, OutcomeFailed},
+		{599, core.Uncertain, CodeUpstreamFailed, 0, 0, OutcomeFailed},
+	} {
+		status <- row.status
+		res, err := c.Call(t.Context(), newCall(t, http.MethodPost, base+"/secret?sig=secret", "{}"))
+		require.NotNil(t, res, row.status)
+		require.Equal(t, row.status, res.Status)
+		require.Equal(t, "POST secret of the upstream", string(res.Body))
+		require.Equal(t, row.word, word.Load(), row.status)
+		if row.kind == "" {
+			require.NoError(t, err)
+			continue
+		}
+		e := requireError(t, err, row.kind, row.code)
+		require.Equal(t, row.http, e.Status, row.status)
+		require.Equal(t, row.after, e.RetryAfter, row.status)
+		require.Contains(t, err.Error(), base)
+		require.NotContains(t, err.Error(), "secret")
+	}
+}
+
+func TestRulesOfTheIntegrationComeFirst(t *testing.T) {
+	t.Parallel()
+	type answer struct {
+		status int
+		body   string
+	}
+	var want atomic.Value
+	c, base := serve(t, Options{Chance: func() float64 { return 0 }}, func(w http.ResponseWriter, _ *http.Request) {
+		a := want.Load().(answer) //nolint:forcetypeassert // nothing else is stored
+		w.WriteHeader(a.status)
+		_, _ = io.WriteString(w, a.body)
+	})
+	rules := []integration.ErrorRule{
+		{Status: 403, Field: "0.errorCode", Equals: "REQUEST_LIMIT_EXCEEDED", Kind: core.Throttled},
+		{Field: "error.code", Equals: "429", Kind: core.Throttled},
+		{Field: "error.known", Equals: "true", Kind: core.Conflict},
+		{Status: 200, Field: "ok", Equals: "false", Kind: core.Invalid},
+		{Status: 418, Kind: core.Unavailable},
+	}
+	for _, row := range []struct {
+		status int
+		body   string
+		kind   core.Kind
+		code   string
+	}{
+		{403, `[{"errorCode":"REQUEST_LIMIT_EXCEEDED"}]`, core.Throttled, CodeUpstreamThrottled},
+		{403, `[{"errorCode":"OTHER"}]`, core.Forbidden, CodeUpstreamForbidden},
+		{403, `[]`, core.Forbidden, CodeUpstreamForbidden},
+		{403, `{"0":{"errorCode":"REQUEST_LIMIT_EXCEEDED"}}`, core.Throttled, CodeUpstreamThrottled},
+		{403, `<html>`, core.Forbidden, CodeUpstreamForbidden},
+		{403, ``, core.Forbidden, CodeUpstreamForbidden},
+		{400, `{"error":{"code":429}}`, core.Throttled, CodeUpstreamThrottled},
+		{400, `{"error":"code"}`, core.Invalid, ""},
+		{500, `{"error":{"known":true}}`, core.Conflict, ""},
+		{200, `{"error":{"known":true}}`, "", ""},
+		{200, `{"ok":false}`, core.Invalid, ""},
+		{200, `{"ok":true}`, "", ""},
+		{418, ``, core.Unavailable, ""},
+		{400, `{"error":{"code":429}}` + strings.Repeat(" ", maxRuleBody), core.Invalid, ""},
+	} {
+		want.Store(answer{row.status, row.body})
+		call := newCall(t, http.MethodPost, base, "")
+		call.Errors = rules
+		res, err := c.Call(t.Context(), call)
+		require.Equal(t, row.status, res.Status)
+		if row.kind == "" {
+			require.NoError(t, err)
+			continue
+		}
+		requireError(t, err, row.kind, row.code)
+	}
+}
+
+func TestRefusedBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, Options{AllowHosts: []string{"crm.example:80"}})
+	with := func(change func(*Call)) error {
+		call := newCall(t, http.MethodPost, crm, "{}")
+		change(&call)
+		_, err := c.Call(t.Context(), call)
+		return err
+	}
+	requireError(t, with(func(call *Call) {
+		call.Credential = credential
+		call.Request.Header["Authorization"] = []string{""}
+	}), core.Invalid, "")
+	requireError(t, with(func(call *Call) { call.Request.Header.Set("X-Name", "a\r\nX: secret") }), core.Invalid, "")
+	requireError(t, with(func(call *Call) { call.Credential = credential }), core.NotConfigured, "")
+	require.Error(t, with(func(call *Call) { call.Request = nil }))
+	require.Error(t, with(func(call *Call) { call.Request.GetBody = nil }))
+	require.Error(t, with(func(call *Call) { call.Credential = &Credential{Tenant: "fabrikam"} }))
+	require.Empty(t, c.Upstreams(""))
+}
+
+func TestCredentialIsRenewedOnce(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name       string
+		accepted   string
+		authorizer fakeAuthorizer
+		kind       core.Kind
+		sends      int64
+		rejected   int64
+	}{
+		{name: "good", accepted: "token-0", sends: 1},
+		{name: "renewed", accepted: "token-1", sends: 2, rejected: 1},
+		{name: "refused again", accepted: "token-9", sends: 2, rejected: 1, kind: core.NeedsAuthorization},
+		{
+			name: "cannot be renewed", accepted: "token-1", sends: 1, rejected: 1, kind: core.Unavailable,
+			authorizer: fakeAuthorizer{rejectErr: core.Errorf(core.Unavailable, "not now")},
+		},
+		{
+			name: "none", accepted: "token-0", kind: core.NeedsAuthorization,
+			authorizer: fakeAuthorizer{err: core.Errorf(core.NeedsAuthorization, "nobody has authorized it")},
+		},
+		{
+			name: "cannot be had now", accepted: "token-0", kind: core.Unavailable,
+			authorizer: fakeAuthorizer{err: core.Errorf(core.Unavailable, "not now")},
+		},
+		{name: "late", kind: core.Timeout, authorizer: fakeAuthorizer{err: context.DeadlineExceeded}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var sends atomic.Int64
+			c, base := serve(t, Options{Authorizer: &row.authorizer}, func(w http.ResponseWriter, r *http.Request) {
+				sends.Add(1)
+				body, err := io.ReadAll(r.Body)
+				if err != nil || string(body) != `{"a":1}` {
+					w.WriteHeader(http.StatusTeapot)
+				} else if r.Header.Get("Authorization") != "Bearer "+row.accepted {
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+			})
+			for range 6 {
+				sends.Store(0)
+				row.authorizer.rejected.Store(0)
+				row.authorizer.generation.Store(0)
+				call := newCall(t, http.MethodPost, base, `{"a":1}`)
+				call.Credential = credential
+				_, err := c.Call(t.Context(), call)
+				if row.kind == "" {
+					require.NoError(t, err)
+				} else {
+					require.Equal(t, row.kind, core.KindOf(err))
+				}
+				require.Equal(t, row.sends, sends.Load())
+				require.Equal(t, row.rejected, row.authorizer.rejected.Load())
+				require.Empty(t, call.Request.Header.Get("Authorization"))
+			}
+			require.Equal(t, Closed, c.Upstreams("")[0].State)
+		})
+	}
+}
+
+func TestCredentialFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Int64
+	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
+	t.Cleanup(thief.Close)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		c, base := serve(t, Options{Authorizer: &fakeAuthorizer{}, AllowHosts: []string{thief.Listener.Addr().String()}},
+			func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL, status) })
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			call := newCall(t, method, base, "{}")
+			call.Credential = credential
+			res, err := c.Call(t.Context(), call)
+			requireError(t, err, core.Uncertain, CodeRedirected)
+			require.Equal(t, status, res.Status)
+		}
+	}
+	require.Zero(t, reached.Load())
+}
+
+func TestAnswerThatIsTooLarge(t *testing.T) {
+	t.Parallel()
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	_, err := z.Write(make([]byte, maxClientBody+1))
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	c, base := serve(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/bomb":
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = w.Write(bomb.Bytes())
+		case "/long":
+			_, _ = w.Write(make([]byte, maxClientBody+1))
+		case "/full":
+			_, _ = w.Write(make([]byte, maxClientBody))
+		}
+	})
+	for range 3 {
+		for _, path := range []string{"/bomb", "/long"} {
+			call := newCall(t, http.MethodGet, base+path, "")
+			call.Request.Header.Set("Accept-Encoding", "gzip") // would leave the bomb packed
+			res, err := c.Call(t.Context(), call)
+			require.Nil(t, res)
+			requireError(t, err, core.ResultTooLarge, "")
+		}
+	}
+	require.Equal(t, Closed, c.Upstreams("")[0].State)
+	res, err := c.Call(t.Context(), newCall(t, http.MethodGet, base+"/full", ""))
+	require.NoError(t, err)
+	require.Len(t, res.Body, maxClientBody)
+	require.False(t, res.Truncated)
+}
+
+func TestCallOverTLS(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	allow := []string{server.Listener.Addr().String()}
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	_, err := newClient(t, Options{AllowHosts: allow, RootCAs: roots}).Call(t.Context(), newCall(t, http.MethodGet, server.URL, ""))
+	require.NoError(t, err)
+
+	stranger := newClient(t, Options{AllowHosts: allow, Chance: func() float64 { return 0 }})
+	_, err = stranger.Call(t.Context(), newCall(t, http.MethodGet, server.URL, ""))
+	require.Equal(t, http.StatusBadGateway, requireError(t, err, core.Unavailable, "").Status)
+	_, err = stranger.Call(t.Context(), newCall(t, http.MethodGet, "https://127.0.0.1:1", ""))
+	requireRefused(t, err, "guard")
+}
+
+// TestDeadlineHoldsForAllOfACall: an upstream that hangs, stalls after the
+// headers, drips its answer or never reads holds a call up to its deadline and
+// no longer, and leaves nothing behind.
+func TestDeadlineHoldsForAllOfACall(t *testing.T) {
+	t.Parallel()
+	for name, handle := range map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"stalls after the headers": func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"drips": func(w http.ResponseWriter, r *http.Request) {
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+			for r.Context().Err() == nil {
+				_, _ = io.WriteString(w, "x")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-tick.C:
+				case <-r.Context().Done():
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := inMemory(t, Options{}, handle)
+				for i := range 100 {
+					call := newCall(t, http.MethodGet, crm, "")
+					call.Tenant = "tenant" + string(rune('A'+i)) // each with a breaker of its own
+					call.Deadline = 2 * time.Second
+					began := time.Now()
+					_, err := c.Call(t.Context(), call)
+					requireError(t, err, core.Timeout, "")
+					require.Equal(t, 2*time.Second, time.Since(began))
+				}
+			})
+		})
+	}
+	t.Run("never reads", func(t *testing.T) {
+		t.Parallel()
+		release := make(chan struct{})
+		address := rawServer(t, func(net.Conn, string) { <-release })
+		t.Cleanup(func() { close(release) })
+		call := newCall(t, http.MethodPost, "http://"+address, strings.Repeat("x", 64<<20))
+		call.Deadline = 300 * time.Millisecond
+		elapsed := core.Stopwatch()
+		_, err := newClient(t, Options{AllowHosts: []string{address}}).Call(t.Context(), call)
+		requireError(t, err, core.Timeout, "")
+		require.Less(t, elapsed(), 550*time.Millisecond)
+	})
+	t.Run("deadline of the caller", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			c := inMemory(t, Options{}, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := c.Call(ctx, newCall(t, http.MethodGet, crm, ""))
+			requireError(t, err, core.Timeout, "")
+		})
+	})
+}
+
+func TestObserveTellsOfEveryAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var all []Attempt
+		c := inMemory(t, Options{Observe: func(a Attempt) { all = append(all, a) }, Chance: func() float64 { return 0.5 }},
+			func(w http.ResponseWriter, _ *http.Request) {
+				time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+				w.WriteHeader(http.StatusInternalServerError)
+			})
+		for range 2 {
+			_, err := c.Call(t.Context(), newCall(t, http.MethodGet, crm+"/secret", ""))
+			requireError(t, err, core.Uncertain, CodeUpstreamFailed)
+		}
+		_, err := c.Call(t.Context(), newCall(t, http.MethodGet, crm, ""))
+		requireError(t, err, core.Unavailable, CodeCircuitOpen)
+		require.Len(t, all, 6)
+		for _, a := range all[:5] {
+			require.Equal(t, Attempt{Name: "crm", Host: "crm.example:80", Outcome: OutcomeFailed, Duration: time.Second}, a)
+		}
+		require.Equal(t, Attempt{Name: "crm", Host: "crm.example:80", Outcome: OutcomeCircuitOpen}, all[5])
+	})
+}
