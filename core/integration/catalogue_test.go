@@ -1,0 +1,101 @@
+package integration_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core/integration"
+)
+
+func little(title string) string {
+	return "title: " + title + "\nbase: https://x.example\ngrants: [{id: t, type: bearer, title: T, fields: " +
+		"[{name: token, label: T, required: true, secret: true}]}]\n"
+}
+
+func TestCatalogue(t *testing.T) {
+	t.Parallel()
+	c, findings := load(t, map[string]string{
+		"b/integration.yaml":        little("Alpha"),
+		"a/integration.yaml":        little("beta"),
+		"public/integration.yaml":   "title: Public\nbase: https://x.example\nno_authorization: true\n",
+		"cxone/integration.yaml":    little("Gamma"),
+		"cxone/configurations.yaml": "anything: goes\n",
+	})
+	require.Empty(t, findings)
+	var titles []string
+	for _, i := range c.All() {
+		titles = append(titles, i.Title)
+	}
+	require.Equal(t, []string{"Alpha", "beta", "Gamma", "Public"}, titles)
+	require.Len(t, c.Listed(), 3)
+	require.Len(t, c.All(), 4)
+	_, ok := c.Integration("public")
+	require.True(t, ok)
+	_, ok = c.Integration("none")
+	require.False(t, ok)
+	require.Empty(t, c.Nodes("a"))
+}
+
+func TestUses(t *testing.T) {
+	t.Parallel()
+	c, findings := load(t, map[string]string{
+		"crm/integration.yaml":   little("CRM"),
+		"other/integration.yaml": little("Other"),
+		"webex/nodes.yaml": `nodes:
+  - {node: a, title: Node A, versions: ["1.0"], integration: crm}
+  - {node: b, title: Node B, versions: ["1.0"], integration: crm, authorization: Night Desk}
+  - {node: c, title: Node C, versions: ["1.0"], integration: other}
+`,
+		"cxone/configurations.yaml": `tenant: contoso
+configurations:
+  - integration: crm
+    authorization: night desk
+    workflows:
+      - {operation: find, integration: crm}
+      - {operation: find, integration: other}
+  - {integration: crm}
+`,
+		"workflows/x.yaml": "steps:\n  - integration: crm\n    operation: create\n",
+		"workflows/y.yaml": "tenant: fabrikam\nsteps:\n  - {integration: crm, operation: x, authorization: 'Night Desk'}\n",
+	})
+	require.Empty(t, findings)
+	nodeA := integration.Use{What: "node Node A", File: "webex/nodes.yaml", Line: 2}
+	nodeB := integration.Use{What: "node Node B", File: "webex/nodes.yaml", Line: 3}
+	named := integration.Use{What: "mapping", File: "cxone/configurations.yaml", Line: 3}
+	inner := integration.Use{What: "mapping", File: "cxone/configurations.yaml", Line: 6}
+	common := integration.Use{What: "mapping", File: "workflows/x.yaml", Line: 2}
+	foreign := integration.Use{What: "mapping", File: "workflows/y.yaml", Line: 3}
+	for _, u := range []struct {
+		tenant, name string
+		isDefault    bool
+		want         []integration.Use
+	}{
+		{"contoso", "night desk", false, []integration.Use{named, nodeB}},
+		{"contoso", "NIGHT DESK ", true, []integration.Use{named, inner, nodeA, nodeB, common}},
+		{"contoso", "other", false, nil},
+		{"contoso", "other", true, []integration.Use{inner, nodeA, common}},
+		{"fabrikam", "Night Desk", false, []integration.Use{nodeB, foreign}},
+		{"fabrikam", "x", true, []integration.Use{nodeA, common}},
+	} {
+		require.Equal(t, u.want, c.Uses(u.tenant, "crm", u.name, u.isDefault), "%+v", u)
+	}
+	require.Empty(t, c.Uses("contoso", "none", "night desk", true))
+}
+
+func TestLive(t *testing.T) {
+	t.Parallel()
+	var live integration.Live
+	require.Empty(t, live.Get().All())
+	c, _ := load(t, map[string]string{"a/integration.yaml": little("A")})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			live.Set(c)
+			require.NotNil(t, live.Get())
+		})
+	}
+	wg.Wait()
+	require.Same(t, c, live.Get())
+}
