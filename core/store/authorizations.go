@@ -122,17 +122,25 @@ func (tx *Tx) InsertAuthorization(ctx context.Context, a Authorization) error {
 }
 
 // SaveAuthorization stores a as the next version after a.Version and ends the
-// lease; false when the stored one is of another version, or gone.
+// lease; false when the stored one is of another version, or gone. Its secrets
+// stay as they are stored.
 func (tx *Tx) SaveAuthorization(ctx context.Context, a Authorization) (bool, error) {
 	n, err := tx.exec(ctx, `UPDATE authorizations SET name = ?, grant_id = ?, status = ?, reason = ?, since_ms = ?, account = ?, base = ?, scopes = ?,
-		fields = ?, secrets = ?, tokens = ?, token_ends_ms = ?, renew_ms = ?, ends_ms = ?, warned_ms = ?, updated_ms = ?, updated_by = ?,
+		fields = ?, tokens = ?, token_ends_ms = ?, renew_ms = ?, ends_ms = ?, warned_ms = ?, updated_ms = ?, updated_by = ?,
 		version = version + 1, lease_owner = '', lease_ms = 0 WHERE id = ? AND version = ?`,
 		a.Name, a.Grant, a.Status, a.Reason, a.SinceMs, a.Account, a.Base, a.Scopes,
-		a.Fields, a.Secrets, a.Tokens, a.TokenEndsMs, a.RenewMs, a.EndsMs, a.WarnedMs, a.UpdatedMs, a.UpdatedBy, a.ID, a.Version)
+		a.Fields, a.Tokens, a.TokenEndsMs, a.RenewMs, a.EndsMs, a.WarnedMs, a.UpdatedMs, a.UpdatedBy, a.ID, a.Version)
 	if err != nil || n == 0 {
 		return false, err
 	}
 	return true, tx.stampAuthorizations(ctx)
+}
+
+// SetAuthorizationSecrets stores the sealed secrets of an authorization, as a
+// part of the version that is saved with them.
+func (tx *Tx) SetAuthorizationSecrets(ctx context.Context, id string, secrets []byte) error {
+	_, err := tx.exec(ctx, "UPDATE authorizations SET secrets = ? WHERE id = ?", secrets, id)
+	return err
 }
 
 // DeleteAuthorization deletes an authorization, what it is the default for and
