@@ -1,0 +1,98 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"tandem/core"
+	"tandem/core/integration"
+)
+
+// leavePage is what the pop-up shows while it goes on to the provider.
+type leavePage struct {
+	authorizationView
+
+	Address string // of the provider
+	Host    string
+}
+
+// resultPage is how an authorization ended.
+type resultPage struct {
+	authorizationView
+
+	Window bool // it stands in the pop-up
+}
+
+// authorize begins the sign-in at the provider, or, where there is none, tries
+// the stored credential.
+func (c *Console) authorize(ctx echo.Context) error {
+	i, a, err := c.one(ctx)
+	if err != nil {
+		return err
+	}
+	v := c.show(i, a, person(ctx))
+	if !v.Popup {
+		_, err := c.o.Authorizations.Grant(ctx.Request().Context(), a.Tenant, person(ctx).UPN, a.ID)
+		e, _ := explain(err)
+		switch {
+		case err == nil:
+		case e.Kind == core.NotFound || e.Kind == core.Internal:
+			return err
+		default:
+			c.o.Identity.Flash(ctx, flashFailed, e.Message)
+		}
+		return c.see(ctx, c.link("integrations", i.ID, "authorizations", a.ID, "result"))
+	}
+	address, err := c.o.Authorizations.Begin(ctx.Request().Context(), a.Tenant, a.ID, c.o.Identity.Session(ctx))
+	if err != nil {
+		return err
+	}
+	to, err := url.Parse(address)
+	if err != nil {
+		return core.Wrap(core.Internal, err, "the provider's address")
+	}
+	// A page, not a redirect: browsers hold the answer to a form to the
+	// form-action of the page it stood on, redirects included.
+	return c.render(ctx, http.StatusOK, "leave", view{
+		Title: "Continuing to " + to.Host, Small: true, Data: leavePage{v, address, to.Host},
+	})
+}
+
+// callback takes the provider's answer and sends the browser on at once, so that
+// the code and the state do not stay in its history.
+func (c *Console) callback(ctx echo.Context) error {
+	p := person(ctx)
+	a, err := c.o.Authorizations.Finish(ctx.Request().Context(), p.Tenant, c.o.Identity.Session(ctx),
+		ctx.Param("integration"), ctx.QueryParams())
+	if a.ID == "" {
+		if err == nil {
+			err = core.Errorf(core.Internal, "the answer belongs to no authorization")
+		}
+		return err
+	}
+	if err != nil {
+		e, _ := explain(err)
+		if e.Kind == core.Internal {
+			return err
+		}
+		c.o.Identity.Flash(ctx, flashFailed, e.Message)
+	}
+	return c.see(ctx, c.link("integrations", a.Integration, "authorizations", a.ID, "result")+popupQuery(true))
+}
+
+func (c *Console) result(ctx echo.Context) error {
+	i, a, err := c.one(ctx)
+	if err != nil {
+		return err
+	}
+	title := "Not authorized"
+	if a.Status == integration.Authorized {
+		title = "Authorized"
+	}
+	return c.render(ctx, http.StatusOK, "result", view{
+		Title: title, Section: "integrations", Small: true,
+		Data: resultPage{c.show(i, a, person(ctx)), ctx.QueryParam("window") != ""},
+	})
+}

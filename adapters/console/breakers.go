@@ -1,0 +1,55 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"tandem/core/outbound"
+)
+
+// upstreamView is a host that the tenant's calls went to.
+type upstreamView struct {
+	outbound.Upstream
+
+	Name        string
+	Tone, Label string
+}
+
+// breakersPage is what the page of the breakers shows.
+type breakersPage struct {
+	Upstreams []upstreamView
+	Troubled  int
+}
+
+func (c *Console) breakers(ctx echo.Context) error {
+	var page breakersPage
+	for _, u := range c.o.Upstreams(person(ctx).Tenant) {
+		v := upstreamView{Upstream: u, Name: c.titles(u.Names), Tone: toneGood, Label: "Closed"}
+		switch u.State {
+		case outbound.Open:
+			v.Tone, v.Label = toneBad, "Open"
+		case outbound.HalfOpen:
+			v.Tone, v.Label = toneWarn, "Half-open"
+		case outbound.Closed:
+		}
+		if u.State != outbound.Closed {
+			page.Troubled++
+		}
+		page.Upstreams = append(page.Upstreams, v)
+	}
+	return c.render(ctx, http.StatusOK, "breakers", view{Title: "Circuit breakers", Section: "breakers", Data: page})
+}
+
+// titles names integrations for people.
+func (c *Console) titles(ids []string) string {
+	names := make([]string, len(ids))
+	for n, id := range ids {
+		names[n] = id
+		if i, ok := c.o.Integrations().Integration(id); ok {
+			names[n] = i.Title
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,17 @@
+// Package console is the web console: the pages on which administrators
+// authorize integrations, and everybody else who may sign in sees how these
+// fare.
+//
+// A request passes the middleware in page.go (headers, the public address),
+// then identity (session, cross-site checks), then the table of routes in
+// console.go, which says for every route who may use it. A handler asks the
+// rooms behind it, turns their answer into plain values for a template, and
+// renders a page; an error becomes a page too, in fault.go. Templates and static
+// files are embedded, nothing is built. Pages work without JavaScript; with it,
+// tables follow the hub while they are looked at, and the sign-in at a provider
+// opens in a window of its own.
+//
+// The forms of authorizations are drawn from the integrations' mapping files:
+// this package knows no vendor. What it is given holds no secret that was
+// stored, and it never sends one back that was typed.
+package console

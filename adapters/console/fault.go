@@ -1,0 +1,107 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tandem/core"
+	"tandem/core/server"
+)
+
+// faultPage is what the page of an error shows.
+type faultPage struct {
+	Heading   string
+	Message   string
+	Advice    string
+	Details   []core.Detail
+	RequestID string
+	SignIn    bool // a link to the sign-in is the way on
+	Callback  bool // the address holds what must not stay in it
+}
+
+// headings are what happened, and advice what to do, by kind; a kind without is
+// the hub's fault.
+var (
+	headings = map[core.Kind]string{
+		core.Invalid:            "That did not work",
+		core.Unauthenticated:    "Please sign in",
+		core.Forbidden:          "You may not do this",
+		core.NotConfigured:      "This is not set up",
+		core.NeedsAuthorization: "An authorization is missing",
+		core.NotFound:           "There is nothing here",
+		core.Conflict:           "This is not possible now",
+		core.Throttled:          "Too many requests",
+		core.Unavailable:        "This is not available now",
+		core.Timeout:            "This took too long",
+		core.Uncertain:          "The other side did not answer as expected",
+	}
+	advice = map[core.Kind]string{
+		core.Invalid:     "Go back and try again from the page you came from.",
+		core.Forbidden:   "If you need it, ask an administrator of your organization for another role.",
+		core.NotFound:    "It may have been removed meanwhile, or the address is mistyped.",
+		core.Throttled:   "Wait a moment, then try again.",
+		core.Unavailable: "Nothing was changed. Try again in a moment.",
+		core.Timeout:     "Try again in a moment.",
+		core.Uncertain:   "Look whether it took effect before you try again.",
+	}
+)
+
+// explain returns the error to show, and its status.
+func explain(err error) (*core.Error, int) {
+	e, ok := errors.AsType[*core.Error](err)
+	if !ok {
+		e = &core.Error{Kind: core.Internal}
+		if he, ok := errors.AsType[*echo.HTTPError](err); ok && he.Code == http.StatusNotFound {
+			e = core.Errorf(core.NotFound, "There is no such page.")
+		}
+	}
+	if e.Status >= 400 && e.Status < 600 {
+		return e, e.Status
+	}
+	return e, core.Table[e.Kind].Status
+}
+
+// fail answers an error with a page, and returns it for the server, which logs
+// what is the hub's fault.
+func (c *Console) fail(ctx echo.Context, err error) error {
+	if ctx.Response().Committed {
+		return err
+	}
+	e, status := explain(err)
+	retryAfter(ctx, e)
+	p := faultPage{
+		Heading: headings[e.Kind], Message: e.Message, Advice: advice[e.Kind], Details: e.Details,
+		RequestID: server.RequestID(ctx), SignIn: e.Kind == core.Unauthenticated,
+		Callback: ctx.Path() == "/oauth/callback/:integration",
+	}
+	if p.Heading == "" {
+		p.Heading = "Something went wrong"
+		p.Advice = "Try again in a moment. If it happens again, give the request id to whoever runs this hub."
+	}
+	if e.Kind == core.Internal {
+		p.Message, p.Details = "The fault is the hub's, not yours. It has been noted.", nil
+	}
+	v := view{Title: p.Heading, Data: p, Small: person(ctx) == nil || p.Callback}
+	if live(ctx) {
+		ctx.Response().Header().Set("Content-Type", "text/plain; charset=utf-8")
+		ctx.Response().WriteHeader(status)
+	} else if broken := c.render(ctx, status, "error", v); broken != nil {
+		return errors.Join(err, broken)
+	}
+	return err
+}
+
+func retryAfter(ctx echo.Context, e *core.Error) {
+	if e.RetryAfter > 0 {
+		seconds := (e.RetryAfter + time.Second - 1) / time.Second
+		ctx.Response().Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	}
+}
+
+func (c *Console) unknown(echo.Context) error {
+	return core.Errorf(core.NotFound, "There is no such page in the console.")
+}

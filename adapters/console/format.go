@@ -1,0 +1,119 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/adapters/console/identity"
+)
+
+// funcs are what the templates call.
+func (c *Console) funcs() template.FuncMap {
+	return template.FuncMap{
+		"link":  c.link,
+		"asset": c.assetLink,
+		"when":  func(t time.Time) template.HTML { return when(t, c.o.Clock.Now()) },
+		"count": count,
+	}
+}
+
+func (c *Console) assetLink(name string) (string, error) {
+	f, ok := c.files[name]
+	if !ok {
+		return "", fmt.Errorf("no static file %q", name)
+	}
+	return c.link("static", name) + "?v=" + f.version, nil
+}
+
+// when shows a time as people say it, with the exact one beside.
+func when(t, now time.Time) template.HTML {
+	if t.IsZero() {
+		return "–"
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of times only
+		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04:05 UTC"), ago(t, now)))
+}
+
+func ago(t, now time.Time) string {
+	d := now.Sub(t)
+	future := d < 0
+	if future {
+		d = -d
+	}
+	var text string
+	switch {
+	case d < 10*time.Second && !future:
+		return "just now"
+	case d < time.Minute:
+		text = count(int(d/time.Second), "second", "seconds")
+	case d < time.Hour:
+		text = count(int(d/time.Minute), "minute", "minutes")
+	case d < 48*time.Hour:
+		text = count(int(d/time.Hour), "hour", "hours")
+	case d < 90*24*time.Hour:
+		text = count(int(d/(24*time.Hour)), "day", "days")
+	default:
+		return "on " + t.Format("2 January 2006")
+	}
+	if future {
+		return "in " + text
+	}
+	return text + " ago"
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// daysLeft returns the whole days until t, at least 0.
+func daysLeft(t, now time.Time) int { return max(0, int(t.Sub(now)/(24*time.Hour))) }
+
+func may(role identity.Role, roles []identity.Role) bool { return slices.Contains(roles, role) }
+
+// htmlPattern writes a Go pattern for the pattern attribute, whose dialect wants
+// more escapes within brackets and is anchored by itself; "" when it cannot.
+func htmlPattern(source string) string {
+	source = strings.TrimSuffix(strings.TrimPrefix(source, "^"), "$")
+	source = strings.TrimSuffix(strings.TrimPrefix(source, `\A`), `\z`)
+	if strings.Contains(strings.ReplaceAll(source, "(?:", ""), "(?") || strings.Contains(source, "[[:") ||
+		strings.Contains(source, `\p`) || strings.Contains(source, `\Q`) {
+		return ""
+	}
+	var b strings.Builder
+	class, first := false, false
+	for i := 0; i < len(source); i++ {
+		ch := source[i]
+		switch {
+		case ch == '\\' && i+1 < len(source):
+			b.WriteByte(ch)
+			i++
+			b.WriteByte(source[i])
+			first = false
+			continue
+		case !class && ch == '[':
+			class, first = true, true
+			b.WriteByte(ch)
+			if i+1 < len(source) && source[i+1] == '^' {
+				i++
+				b.WriteByte('^')
+			}
+			continue
+		case class && ch == ']' && !first:
+			class = false
+		case class && (strings.IndexByte("()[]{}/|", ch) >= 0 || ch == '-' && (first || i+1 < len(source) && source[i+1] == ']')):
+			b.WriteByte('\\')
+		case class && strings.IndexByte("&!#$%*+,.:;<=>?@^`~", ch) >= 0:
+			b.WriteByte('\\') // two of a kind would be an operator
+		}
+		first = false
+		b.WriteByte(ch)
+	}
+	return b.String()
+}

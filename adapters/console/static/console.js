@@ -1,0 +1,108 @@
+// What the pages do beyond links and forms: follow the hub while they are looked
+// at, and sign in at a provider in a window of its own.
+(function () {
+  "use strict";
+
+  const popupName = "tandem-authorize";
+  const channel = "BroadcastChannel" in window ? new BroadcastChannel("tandem-console") : null;
+  let popup = null;
+
+  // Follow the hub, but never under the hands of somebody.
+  document.addEventListener("htmx:beforeRequest", function (e) {
+    const region = e.target;
+    const busy = region.querySelector("details[open]") || region.querySelector("input:focus, select:focus, textarea:focus");
+    if (document.hidden || busy) {
+      e.preventDefault();
+    }
+  });
+
+  function stale(now) {
+    const note = document.getElementById("stale");
+    if (note) {
+      note.hidden = !now;
+    }
+  }
+  document.addEventListener("htmx:sendError", function () { stale(true); });
+  document.addEventListener("htmx:timeout", function () { stale(true); });
+  document.addEventListener("htmx:responseError", function () { stale(true); });
+  document.addEventListener("htmx:afterOnLoad", function () { stale(false); });
+
+  function refresh() {
+    const region = document.querySelector("[data-live]");
+    if (region && window.htmx) {
+      window.htmx.trigger(region, "tandem-changed");
+    }
+  }
+
+  // The sign-in at a provider: the form goes into a window of a fitting size.
+  document.addEventListener("submit", function (e) {
+    if (e.target.target !== popupName) {
+      return;
+    }
+    const width = 600;
+    const height = 760;
+    const left = Math.max(0, window.screenX + (window.outerWidth - width) / 2);
+    const top = Math.max(0, window.screenY + (window.outerHeight - height) / 3);
+    popup = window.open("", popupName, "popup,width=" + width + ",height=" + height + ",left=" + left + ",top=" + top);
+    if (popup) {
+      popup.focus();
+    }
+  });
+
+  if (channel) {
+    channel.addEventListener("message", function (e) {
+      if (e.data === "changed") {
+        refresh();
+      }
+      if (e.data === "close" && popup) {
+        popup.close();
+      }
+    });
+  }
+
+  // In that window: tell the page it was opened from, and offer to close.
+  if (document.querySelector("[data-popup-result]")) {
+    const close = document.querySelector("[data-close]");
+    if (channel) {
+      channel.postMessage("changed");
+    }
+    close.hidden = false;
+    close.addEventListener("click", function () {
+      window.close();
+      if (channel) {
+        channel.postMessage("close");
+      }
+      document.querySelector("[data-closed]").hidden = false;
+    });
+    document.querySelector("[data-back]").hidden = true;
+  }
+
+  // One menu at a time; Escape and a click elsewhere close it.
+  function closeMenus(except) {
+    document.querySelectorAll("details.menu[open]").forEach(function (m) {
+      if (m !== except) {
+        m.open = false;
+      }
+    });
+  }
+  document.addEventListener("click", function (e) {
+    closeMenus(e.target.closest("details.menu"));
+  });
+  document.addEventListener("keydown", function (e) {
+    const menu = e.key === "Escape" && e.target.closest("details.menu[open]");
+    if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  // Tokens and codes do not stay in the address.
+  if (document.querySelector("[data-clean-address]") && window.location.search) {
+    window.history.replaceState(null, "", window.location.pathname);
+  }
+
+  const summary = document.querySelector("[data-focus]");
+  if (summary) {
+    summary.focus();
+  }
+})();
