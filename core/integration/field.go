@@ -47,6 +47,7 @@ func (l *loader) field(e fieldEntry) Field {
 		Name: e.Name.Value, Label: e.Label, Help: e.Help, Pattern: l.pattern(e.Pattern),
 		Required: e.Required, Secret: e.Secret, Multiline: e.Multiline, Default: e.Default.Value,
 	}
+	e.Options = shorten(l, e.Options, maxEntries, "options", e.Pos)
 	for _, o := range e.Options {
 		if slices.ContainsFunc(f.Options, func(other Option) bool { return other.Value == o.Value.Value }) {
 			l.add(o.Value.Pos, "duplicate option %s", mapping.Quote(o.Value.Value))
@@ -123,7 +124,7 @@ func addressSign(r rune) bool {
 
 // fitsAddress tells whether every value that a field takes can be part of an
 // address.
-func fitsAddress(f Field) bool {
+func (l *loader) fitsAddress(f Field) bool {
 	if len(f.Options) > 0 {
 		return !slices.ContainsFunc(f.Options, func(o Option) bool {
 			return strings.ContainsFunc(o.Value, func(r rune) bool { return !addressSign(r) })
@@ -132,8 +133,14 @@ func fitsAddress(f Field) bool {
 	if f.Pattern == nil {
 		return false
 	}
-	tree, err := syntax.Parse(f.Pattern.String(), syntax.Perl)
-	return err == nil && onlyAddressSigns(tree)
+	pattern := f.Pattern.String()
+	fits, known := l.fits[pattern]
+	if !known {
+		tree, err := syntax.Parse(pattern, syntax.Perl)
+		fits = err == nil && onlyAddressSigns(tree)
+		l.fits[pattern] = fits
+	}
+	return fits
 }
 
 // onlyAddressSigns looks at every character that a pattern can match anywhere,

@@ -9,10 +9,7 @@ import (
 	"tandem/core/mapping"
 )
 
-const (
-	maxGrants = 20
-	maxLife   = 10 * 366 * 24 * time.Hour // of a token
-)
+const maxLife = 10 * 366 * 24 * time.Hour // of a token
 
 // keysOf names the keys that each type of grant knows beside id, type, title,
 // help, fields and account; those in must are mandatory.
@@ -68,9 +65,6 @@ func (l *loader) grant(i *Integration, e grantEntry) Grant {
 		Header: e.Header.Value, Value: e.Value.Value, Username: e.Username.Value, Password: e.Password.Value,
 		Account: Account{URL: e.Account.URL.Value, Field: e.Account.Field.Value},
 	}
-	if len(i.Grants) == maxGrants {
-		l.add(e.Pos, "more than %d grants", maxGrants)
-	}
 	if !idForm.MatchString(g.ID) && g.ID != "" {
 		l.add(e.ID.Pos, "%s is not the id of a grant: it is made of a-z, 0-9 and -", mapping.Quote(g.ID))
 	}
@@ -93,7 +87,7 @@ func (l *loader) grant(i *Integration, e grantEntry) Grant {
 	} {
 		l.address(a.text, a.key, form)
 	}
-	g.Scopes = l.scopes(e.Scopes, form)
+	g.Scopes = l.scopes(shorten(l, e.Scopes, maxEntries, "scopes", e.Pos), form)
 	g.Parameters = l.parameters(e, form)
 	l.tokens(e, &g)
 	l.template(e.Audience, "audience", form, false)
@@ -180,6 +174,10 @@ func find(form []Field, name string) *Field {
 
 // template judges a template and returns the fields in it that exist.
 func (l *loader) template(text mapping.Text, key string, form []Field, secrets bool) (used []Field, ok bool) {
+	if len(text.Value) > maxTemplate {
+		l.add(text.Pos, "%s: it has more than %d characters", key, maxTemplate)
+		return nil, false
+	}
 	parts, ok := split(text.Value)
 	if !ok {
 		l.add(text.Pos, "%s: braces hold the name of a field, as in {region}", key)
@@ -222,7 +220,7 @@ func (l *loader) address(text mapping.Text, key string, form []Field) {
 	}
 	used, ok := l.template(text, key, form, false)
 	for _, f := range used {
-		if !fitsAddress(f) {
+		if !l.fitsAddress(f) {
 			ok = false
 			l.add(text.Pos, "%s: the field %q becomes part of an address: it needs a pattern (or options) "+
 				"of letters, digits and - . _ ~ only", key, f.Name)

@@ -18,10 +18,14 @@ const (
 	nodesFile = "webex/nodes.yaml"
 )
 
-// The bounds of one file: what is said about it, and what its forms may hold.
+// The bounds of one file: what is said about it, and what may stand in it. They
+// also bound what it costs to read a hostile one.
 const (
 	maxFindings = 100
-	maxFields   = 100
+	maxGrants   = 20
+	maxFields   = 50
+	maxEntries  = 100  // in one list
+	maxTemplate = 1000 // characters
 )
 
 var idForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -112,7 +116,7 @@ func Load(set *mapping.Set) (*Catalogue, []mapping.Finding) {
 		case f.Path == nodesFile:
 			nodes = &f
 		case name == baseName || name == "integration.yml":
-			l := loader{file: f}
+			l := loader{file: f, fits: map[string]bool{}}
 			if i := l.integration(); i != nil {
 				c.all = append(c.all, i)
 			}
@@ -140,7 +144,8 @@ func Load(set *mapping.Set) (*Catalogue, []mapping.Finding) {
 type loader struct {
 	file     mapping.File
 	findings []mapping.Finding
-	count    int // of fields
+	count    int             // of fields
+	fits     map[string]bool // pattern -> whether its values can be part of an address
 }
 
 func (l *loader) add(pos mapping.Pos, format string, args ...any) {
@@ -179,7 +184,7 @@ func (l *loader) integration() *Integration {
 		l.add(f.Grants[0].Pos, "grants and no_authorization exclude each other")
 	}
 	l.base(f.Base, i.Settings)
-	for _, e := range f.Grants {
+	for _, e := range shorten(l, f.Grants, maxGrants, "grants", f.Pos) {
 		if i.Grant(e.ID.Value) != nil {
 			l.add(e.ID.Pos, "duplicate grant %s", mapping.Quote(e.ID.Value))
 			continue
@@ -187,6 +192,15 @@ func (l *loader) integration() *Integration {
 		i.Grants = append(i.Grants, l.grant(i, e))
 	}
 	return i
+}
+
+// shorten cuts a list that is too long, after a finding.
+func shorten[T any](l *loader, list []T, most int, what string, pos mapping.Pos) []T {
+	if len(list) <= most {
+		return list
+	}
+	l.add(pos, "more than %d %s", most, what)
+	return list[:most]
 }
 
 func (l *loader) docs(docs mapping.Text) {
@@ -242,6 +256,9 @@ func (l *loader) path(text mapping.Text, key string) {
 }
 
 func (l *loader) unknown(text mapping.Text, what string, known []string) {
+	if len(l.findings) >= maxFindings {
+		return
+	}
 	hint := mapping.Suggest(text.Value, known)
 	if hint == "" {
 		hint = ", known are " + strings.Join(known, ", ")

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -150,7 +151,7 @@ func TestLoadFindings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ old, new, want string }{
 		{"title: Acme\n", "", `:1:1: "title" is missing`},
-		{"description:", "descripton:", `:2:1: unknown key "descripton" (did you mean "description"?)`},
+		{"description:", "descriptio:", `:2:1: unknown key "descriptio" (did you mean "description"?)`},
 		{"docs: https:", "docs: http:", `:3:7: docs must be an address`},
 		{"docs: https://docs", "docs: https://me@docs", `:3:7: docs must be`},
 		{"base: https://{account}.{region}.acme.example/api\n", "", `"base" is missing`},
@@ -164,8 +165,10 @@ func TestLoadFindings(t *testing.T) {
 		{"base: https://{account}.{region}.acme.example", "base: https://10.0.0.1", `is not an address`},
 		{"base: https://{account}.{region}.acme.example", "base: https://acme_x.example", `is not an address`},
 		{"base: https://{account}.{region}.acme.example/api", "base: https://acme.example/../api", `is not an address`},
-		{"base: https://{account}.{region}.acme.example", "base: https://{acount}.acme.example",
-			`:4:7: base: there is no field "acount" (did you mean "account"?)`},
+		{
+			"base: https://{account}.{region}.acme.example", "base: https://{acount}.acme.example",
+			`:4:7: base: there is no field "acount" (did you mean "account"?)`,
+		},
 		{"base: https://{account}.{region}.acme.example", "base: https://{account.acme.example", `:4:7: base: braces hold`},
 		{"    pattern: \"[a-z0-9-]{1,40}\"\n", "", `:4:7: base: the field "account" becomes part of an address`},
 		{"[a-z0-9-]{1,40}", "[^.]+", `the field "account" becomes part of an address`},
@@ -178,8 +181,10 @@ func TestLoadFindings(t *testing.T) {
 		{"[a-z0-9-]{1,40}", strings.Repeat("(ab){900}", 5), `:8:14: the pattern repeats too much`},
 		{"[a-z0-9-]{1,40}", strings.Repeat("a", 201), `:8:14: a pattern has at most 200 characters`},
 		{"    required: true\n  - name: region", "  - name: region", `base: the field "account" must be required, or have a default`},
-		{"    required: true\n  - name: region", "    required: true\n    secret: true\n  - name: region",
-			`base: the secret "account" cannot stand here`},
+		{
+			"    required: true\n  - name: region", "    required: true\n    secret: true\n  - name: region",
+			`base: the secret "account" cannot stand here`,
+		},
 		{"default: eu", "default: de", `:12:14: the default "de" of "region" must be one of the choices`},
 		{"{value: us,", "{value: eu,", `:13:51: duplicate option "eu"`},
 		{"{value: us,", "{value: \"u/s\",", `base: the field "region" becomes part of an address`},
@@ -195,12 +200,16 @@ func TestLoadFindings(t *testing.T) {
 		{"    header: Authorization\n", "", `a grant of type api_key needs "header"`},
 		{"    header: Authorization\n", "    header: Authorization\n    token: https://acme.example\n", `a grant of type api_key has no "token"`},
 		{"help: There, required: true", "help: There", `needs the field "client_id", with required: true`},
-		{"name: client_secret, label: Client secret, secret: true", "name: client_secret, label: Client secret",
-			`the field "client_secret" must have secret: true`},
+		{
+			"name: client_secret, label: Client secret, secret: true", "name: client_secret, label: Client secret",
+			`the field "client_secret" must have secret: true`,
+		},
 		{"secret: true, multiline: true", "secret: true", `the field "private_key" must have multiline: true`},
 		{"name: client_secret, ", "name: client_sekret, ", `in_header needs the fields`},
-		{"{name: pass, label: Password, required: true, secret: true}", "{name: pass, label: Password, required: true}",
-			`password: it must hold a field with secret: true`},
+		{
+			"{name: pass, label: Password, required: true, secret: true}", "{name: pass, label: Password, required: true}",
+			`password: it must hold a field with secret: true`,
+		},
 		{"secret: true}\n    authorize", "secret: true, default: x}\n    authorize", `a secret has no default`},
 		{"secret: true}\n    authorize", "secret: true, options: [{value: a, label: b}]}\n    authorize", `a secret has no options`},
 		{"header: Authorization", "header: Host", `header: "Host" cannot carry a key`},
@@ -279,17 +288,41 @@ func TestLoadNodes(t *testing.T) {
 	}, findings)
 }
 
+// TestLoadBounds loads files that are as large as they may be.
 func TestLoadBounds(t *testing.T) {
 	t.Parallel()
-	var b strings.Builder
-	b.WriteString("title: X\nbase: https://x.example\nno_authorization: true\nsettings:\n")
-	for range 5000 {
-		b.WriteString("  - {name: x, label: y, pattern: '\\pL{999}'}\n")
+	const head = "title: X\nbase: https://x.example\n"
+	long := func(format string) string { // a list of different entries
+		var b strings.Builder
+		for n := 0; b.Len() < 240<<10; n++ {
+			fmt.Fprintf(&b, format, n)
+		}
+		return b.String()
 	}
-	began := time.Now()
-	_, findings := load(t, map[string]string{"acme/integration.yaml": b.String()})
-	require.LessOrEqual(t, len(findings), 100)
-	require.Less(t, time.Since(began), time.Second)
+	fold := "(?i)" + strings.Repeat(`\\pL\\PL`, 20)
+	for name, text := range map[string]string{
+		"fields":    head + "no_authorization: true\nsettings:\n" + long("  - {name: x%d, label: y, pattern: '\\pL{999}'}\n"),
+		"patterns":  head + "no_authorization: true\nsettings:\n" + long("  - {name: x%d, label: y, pattern: \""+fold+"\"}\n"),
+		"options":   head + "no_authorization: true\nsettings:\n  - name: x\n    label: x\n    options:\n" + long("    - {value: v%d, label: l}\n"),
+		"grants":    head + "grants:\n" + long("  - {id: g%d, type: basic, title: x}\n"),
+		"scopes":    head + "grants:\n  - id: a\n    type: client_credentials\n    title: x\n    scopes:\n" + long("    - s%d\n"),
+		"templates": "title: X\nno_authorization: true\nsettings: [{name: a, label: a, required: true, pattern: '[\\pL]+'}]\nbase: https://" + long("{a}.x%d"),
+		"errors":    head + "no_authorization: true\nerrors:\n" + long("  - {status: 400, kind: conflict%d}\n"),
+		"nodes":     "nodes:\n" + long("  - {node: n%d, title: x, versions: ['1.0'], integration: x}\n"),
+		"versions":  "nodes:\n  - node: a\n    title: x\n    integration: x\n    versions:\n" + long("    - '1.%d'\n"),
+	} {
+		path := "acme/integration.yaml"
+		if name == "nodes" || name == "versions" {
+			path = "webex/nodes.yaml"
+		}
+		file, findings := mapping.Parse(path, []byte(text))
+		require.Empty(t, findings, name)
+		began := time.Now()
+		_, findings = integration.Load(&mapping.Set{Files: []mapping.File{file}})
+		require.Less(t, time.Since(began), 2*time.Second, name) // a tenth without the race detector
+		require.NotEmpty(t, findings, name)
+		require.LessOrEqual(t, len(findings), 201, name)
+	}
 }
 
 // FuzzLoad holds for any text: no panic, no hang, findings with a place, and a

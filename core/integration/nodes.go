@@ -50,7 +50,7 @@ func (l *loader) nodes(c *Catalogue) []Node {
 			l.add(name.Pos, "the name of an authorization has at most %d characters and no space around it", maxName)
 		}
 		list = append(list, Node{
-			ID: e.Node.Value, Title: e.Title, Versions: l.versions(e.Versions), Integration: e.Integration.Value,
+			ID: e.Node.Value, Title: e.Title, Versions: l.versions(shorten(l, e.Versions, maxEntries, "versions", e.Node.Pos)), Integration: e.Integration.Value,
 			Authorization: e.Authorization.Value, File: l.file.Path, Line: e.Node.Line,
 		})
 		if len(l.findings) >= maxFindings {

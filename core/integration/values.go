@@ -59,7 +59,7 @@ func (f *Field) check(value string, stored bool) string {
 	case !utf8.ValidString(value):
 		return "holds signs that are no text"
 	case strings.ContainsFunc(value, func(r rune) bool {
-		return unicode.IsControl(r) && !(f.Multiline && (r == '\n' || r == '\r'))
+		return unicode.IsControl(r) && (!f.Multiline || r != '\n' && r != '\r')
 	}):
 		if strings.ContainsAny(value, "\r\n") && !f.Multiline {
 			return "must be one line"
