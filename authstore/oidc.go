@@ -25,7 +25,7 @@ import (
 const (
 	oidcLimit = 10 * time.Second // for each question to the issuer
 	oidcSkew  = 60 * time.Second
-	oidcCause  = 300
+	oidcCause = 300
 )
 
 // OIDCOptions describe the sign-on service of the console. Everything is needed
@@ -75,7 +75,7 @@ func NewOIDC(o OIDCOptions) (*OIDC, error) {
 		return nil, core.Errorf(core.NotConfigured, "sign-on issuer: want an https address")
 	case o.ClientID == "":
 		return nil, core.Errorf(core.NotConfigured, "sign-on: the client id is missing")
-	case err != nil || redirect.Fragment != "" || redirect.Scheme != "https" && !(redirect.Scheme == "http" && signOnLocal(redirect.Hostname())):
+	case err != nil || redirect.Fragment != "" || !signOnSafe(redirect):
 		return nil, core.Errorf(core.NotConfigured, "sign-on redirect: want the full https address of the console's callback")
 	case o.HTTP == nil || o.Clock == nil:
 		return nil, errors.New("sign-on: HTTP and Clock are needed")
@@ -96,8 +96,14 @@ func NewOIDC(o OIDCOptions) (*OIDC, error) {
 	}}, nil
 }
 
-func signOnLocal(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+// signOnSafe tells whether nobody between the browser and the hub can read what
+// comes back at an address.
+func signOnSafe(redirect *url.URL) bool {
+	host := redirect.Hostname()
+	if redirect.Scheme == "http" {
+		return host == "localhost" || net.ParseIP(host).IsLoopback()
+	}
+	return redirect.Scheme == "https" && host != ""
 }
 
 // Begin returns the issuer's address to send a browser to, and the text to keep

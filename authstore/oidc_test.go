@@ -119,10 +119,10 @@ func (i *signOnIssuer) token() string {
 	if i.sign != nil {
 		key = i.sign
 	}
-	payload, _ := json.Marshal(claims)                                                                                             //nolint:errchkjson // a test's own
-	signer, _ := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "k1")) //nolint:errcheck // as above
-	jws, _ := signer.Sign(payload)                                                                                                 //nolint:errcheck // as above
-	raw, _ := jws.CompactSerialize()                                                                                               //nolint:errcheck // as above
+	payload, _ := json.Marshal(claims) //nolint:errchkjson // a test's own
+	signer, _ := jose.NewSigner(jose.SigningKey{Algorithm: jose.RS256, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "k1"))
+	jws, _ := signer.Sign(payload)
+	raw, _ := jws.CompactSerialize()
 	return raw
 }
 
@@ -362,7 +362,7 @@ func TestOIDCDeadIssuer(t *testing.T) {
 	i.set(func() { i.broken[discovery] = false })
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, _ = o.Begin(gone) //nolint:dogsled,errcheck // who has gone learns nothing
+	_, _, _ = o.Begin(gone) //nolint:dogsled // who has gone learns nothing
 	secret, answer := i.begin(t, o)
 	_, _, _, err := o.Finish(t.Context(), secret, answer)
 	require.Equal(t, core.Unavailable, core.KindOf(err), "the keys cannot be had")

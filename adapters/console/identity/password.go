@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,19 +32,21 @@ const (
 	maxPassword = 128
 )
 
-// dummy is what the password of an unknown name is compared with: no password
-// is known to give it, and the answer is not looked at.
-var dummy = phc(make([]byte, hashSalt), make([]byte, hashBytes))
-
 // hasher turns passwords into hashes, a few at a time, so that a flood of
 // sign-ins cannot take the memory that the hub's work needs.
 type hasher struct {
+	// dummy is what the password of an unknown name is compared with: no password
+	// is known to give it, and the answer is not looked at.
+	dummy string
 	slots chan struct{}
 	key   func(password, salt []byte, time, memory uint32, threads uint8, keyLen uint32) []byte
 }
 
 func newHasher() *hasher {
-	return &hasher{slots: make(chan struct{}, hashesAtOnce), key: argon2.IDKey}
+	return &hasher{
+		dummy: phc(make([]byte, hashSalt), make([]byte, hashBytes)),
+		slots: make(chan struct{}, hashesAtOnce), key: argon2.IDKey,
+	}
 }
 
 // hash returns the PHC string of a password. The error is Unavailable when too
@@ -115,7 +116,7 @@ func checkPassword(password, upn string) error {
 	case !utf8.ValidString(password):
 		return core.InvalidField("password", "holds bytes that are no text")
 	case n < minPassword || n > maxPassword:
-		return core.InvalidField("password", "%s", fmt.Sprintf("use %d to %d characters", minPassword, maxPassword))
+		return core.InvalidField("password", "use %d to %d characters", minPassword, maxPassword)
 	case strings.EqualFold(password, upn):
 		return core.InvalidField("password", "must differ from the user name")
 	}

@@ -115,7 +115,7 @@ func newRigOn(t *testing.T, url string) *rig {
 func (r *rig) routes() {
 	r.echo.HTTPErrorHandler = func(err error, c echo.Context) {
 		if !c.Response().Committed {
-			e, _ := err.(*core.Error) //nolint:errorlint,errcheck // zero: internal
+			e, _ := err.(*core.Error) //nolint:errorlint // zero: internal
 			if e == nil {
 				_ = c.String(http.StatusInternalServerError, err.Error())
 				return
@@ -206,7 +206,7 @@ func (b *browser) do(method, path string, form url.Values) *httptest.ResponseRec
 	}
 	rec := httptest.NewRecorder()
 	b.rig.echo.ServeHTTP(rec, req)
-	b.last = rec.Result().Cookies() //nolint:bodyclose // a recorder's
+	b.last = rec.Result().Cookies()
 	for _, c := range b.last {
 		if c.MaxAge < 0 {
 			delete(b.jar, c.Name)
