@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -80,6 +81,7 @@ type config struct {
 	retention  time.Duration
 	unsafe     bool
 	unknown    []string // keys of the config file
+	shipped    fs.FS    // in place of the samples built in; nil: those
 }
 
 func defaults() map[string]any {

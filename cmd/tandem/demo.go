@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"tandem/adapters/console/identity"
 	"tandem/cmd/internal/sandbox"
 	"tandem/core"
 	"tandem/core/observe"
 	"tandem/core/server"
 	"tandem/core/store"
+	"tandem/mappings"
 )
 
 const (
@@ -54,7 +55,13 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer flow.Close()
-	c.AllowHosts = append(c.AllowHosts, flow.Addr())
+	vendors, err := sandbox.NewVendors(core.SystemClock{})
+	if err != nil {
+		return err
+	}
+	defer vendors.Close()
+	c.AllowHosts = append(c.AllowHosts, flow.Addr(), vendors.Addr())
+	c.shipped = vendors.Mappings(mappings.FS)
 	log, _, err := observe.NewLogger(p.stderr, "warn")
 	if err != nil {
 		return err
@@ -86,8 +93,7 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 			stop()
 			return nil
 		}
-		s.invite(h.admins.Addr().String())
-		return nil
+		return s.invite(ctx, h, vendors)
 	})
 	return group.Wait()
 }
@@ -206,16 +212,32 @@ func (s *story) until(ctx context.Context, events <-chan sandbox.Event, name cor
 }
 
 // invite says how to go on by hand.
-func (s *story) invite(admin string) {
-	fmt.Fprintf(s.out, `
-The hub stays up; the flow prints what it is triggered by. Try it in another terminal:
+func (s *story) invite(ctx context.Context, h *hub, vendors *sandbox.Vendors) error {
+	base, err := h.base()
+	if err != nil {
+		return err
+	}
+	token, err := identity.NewSetupToken(ctx, h.db, h.clock, demoTenant)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, `
+The hub stays up. Make yourself its administrator and connect it to a CRM, in a browser:
 
-  curl -s %[1]s/v1/ExternalTasks -H 'X-Api-Key: %[2]s' \
+  %[1]s/console/setup?token=%[2]s
+
+All vendors are fakes of the sandbox: any e-mail with the password "sandbox" signs in there, and
+at http://%[3]s/ a connected account can be taken away again, to see the hub notice.
+
+The flow prints what it is triggered by. Try it in another terminal:
+
+  curl -s %[1]s/v1/ExternalTasks -H 'X-Api-Key: %[4]s' \
     -H 'Content-Type: application/json' \
-    -d '{"serviceUpn":"%[3]s","customerIdentifier":"C-1003"}'
+    -d '{"serviceUpn":"%[5]s","customerIdentifier":"C-1003"}'
 
-  curl -s http://%[4]s/readyz
+  curl -s http://%[6]s/readyz
 
 Ctrl-C ends it and removes the folder.
-`, s.flow.Hub, s.flow.Key, demoService, strings.TrimPrefix(admin, "http://"))
+`, base, token, vendors.Addr(), s.flow.Key, demoService, h.admins.Addr())
+	return err
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"tandem/core/directory"
 	"tandem/core/flow"
+	"tandem/core/integration"
 	"tandem/core/mapping"
 	"tandem/mappings"
 )
@@ -34,7 +37,7 @@ func (m mappingsLint) Run(p *program) error {
 	}
 	set, findings := mapping.Read(files)
 	if len(findings) == 0 {
-		_, _, findings = check(set)
+		_, findings = check(set)
 	}
 	for _, f := range findings {
 		fmt.Fprintln(p.stdout, f)
@@ -46,17 +49,25 @@ func (m mappingsLint) Run(p *program) error {
 	return err
 }
 
+// contents are what a set of mapping files comes to.
+type contents struct {
+	directory    *directory.Directory
+	flows        map[string]*flow.Workflow
+	integrations *integration.Catalogue
+}
+
 // check reads all that a set holds and how its parts fit together.
-func check(set *mapping.Set) (*directory.Directory, map[string]*flow.Workflow, []mapping.Finding) {
-	dir, findings := directory.Load(set)
-	flows, found := flow.Load(set)
+func check(set *mapping.Set) (contents, []mapping.Finding) {
+	var c contents
+	var findings, found []mapping.Finding
+	c.directory, findings = directory.Load(set)
+	c.flows, found = flow.Load(set)
+	findings = append(findings, found...)
+	c.integrations, found = integration.Load(set)
 	findings = append(findings, found...)
 	if len(findings) == 0 {
-		names := make([]string, 0, len(flows))
-		for name := range flows {
-			names = append(names, name)
-		}
-		findings = dir.CheckWorkflows(names)
+		findings = c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows)))
 	}
-	return dir, flows, findings
+	mapping.Sort(findings)
+	return c, findings
 }

@@ -13,6 +13,7 @@ import (
 	"tandem/core/directory"
 	"tandem/core/engine"
 	"tandem/core/flow"
+	"tandem/core/integration"
 	"tandem/core/mapping"
 	"tandem/mappings"
 )
@@ -22,14 +23,19 @@ const reload = 500 * time.Millisecond
 
 // mapped holds the last good set of mapping files.
 type mapped struct {
-	directory directory.Live
-	flows     atomic.Pointer[map[string]*flow.Workflow]
-	set       *mapping.Set
+	directory    directory.Live
+	integrations integration.Live
+	flows        atomic.Pointer[map[string]*flow.Workflow]
+	set          *mapping.Set
 }
 
 func mappingFiles(c *config) func() fs.FS {
 	if c.MappingsDir == "" {
-		return func() fs.FS { return mappings.FS }
+		shipped := c.shipped
+		if shipped == nil {
+			shipped = mappings.FS
+		}
+		return func() fs.FS { return shipped }
 	}
 	return func() fs.FS { return os.DirFS(c.MappingsDir) }
 }
@@ -39,15 +45,16 @@ func (m *mapped) workflow(name string) *flow.Workflow { return (*m.flows.Load())
 
 // apply checks a set and, when nothing is wrong with it, puts it in place.
 func (m *mapped) apply(ctx context.Context, set *mapping.Set, e *engine.Engine) ([]mapping.Finding, error) {
-	dir, flows, findings := check(set)
+	c, findings := check(set)
 	if len(findings) > 0 {
 		return findings, nil
 	}
-	if err := e.Keep(ctx, flows); err != nil {
+	if err := e.Keep(ctx, c.flows); err != nil {
 		return nil, err
 	}
-	m.flows.Store(&flows)
-	m.directory.Set(dir)
+	m.flows.Store(&c.flows)
+	m.directory.Set(c.directory)
+	m.integrations.Set(c.integrations)
 	m.set = set
 	return nil, nil
 }

@@ -18,14 +18,15 @@ type program struct {
 }
 
 type commands struct {
-	Serve     serveCommand     `cmd:"" help:"Run the hub."`
-	Demo      demoCommand      `cmd:"" help:"Run the hub with a sandbox on this machine and show one task's way through it."`
-	Keys      keysCommand      `cmd:"" help:"Create, list and revoke the keys of callers."`
-	MasterKey masterKeyCommand `cmd:"" help:"Replace the master key while the hub runs."`
-	Mappings  mappingsCommand  `cmd:"" help:"Check the files that integrators write."`
-	Connector connectorCommand `cmd:"" help:"Write the connector by which Power Automate reaches the hub."`
-	Migrate   migrateCommand   `cmd:"" help:"Bring the database up to this binary's version."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Serve      serveCommand      `cmd:"" help:"Run the hub."`
+	Demo       demoCommand       `cmd:"" help:"Run the hub with a sandbox on this machine and show one task's way through it."`
+	Keys       keysCommand       `cmd:"" help:"Create, list and revoke the keys of callers."`
+	SetupToken setupTokenCommand `cmd:"" help:"Print a one-time token with which a tenant's first administrator gets into the console."`
+	MasterKey  masterKeyCommand  `cmd:"" help:"Replace the master key while the hub runs."`
+	Mappings   mappingsCommand   `cmd:"" help:"Check the files that integrators write."`
+	Connector  connectorCommand  `cmd:"" help:"Write the connector by which Power Automate reaches the hub."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database up to this binary's version."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 
 	settings
 }

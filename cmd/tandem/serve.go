@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tandem/adapters/admin"
+	"tandem/adapters/console"
+	"tandem/adapters/console/identity"
 	"tandem/adapters/powerautomate"
 	"tandem/authstore"
 	"tandem/core"
@@ -27,6 +29,9 @@ import (
 	"tandem/core/server"
 	"tandem/core/store"
 )
+
+// chance is the randomness that rooms are lent.
+var chance = rand.Float64
 
 type serveCommand struct{}
 
@@ -51,23 +56,27 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 
 // hub is all rooms, wired together.
 type hub struct {
-	config    *config
-	log       *slog.Logger
-	clock     core.Clock
-	metrics   *observe.Metrics
-	health    *observe.Health
-	unlock    func()
-	db        *store.DB
-	sealer    *authstore.Sealer
-	outbound  *outbound.Client
-	engine    *engine.Engine
-	deliverer *delivery.Deliverer
-	jobs      *jobs.Engine
-	mapped    *mapped
-	public    *server.Server
-	private   *server.Server
-	callers   net.Listener
-	admins    net.Listener
+	config         *config
+	log            *slog.Logger
+	clock          core.Clock
+	metrics        *observe.Metrics
+	health         *observe.Health
+	unlock         func()
+	db             *store.DB
+	sealer         *authstore.Sealer
+	tokens         *outbound.Client // for token calls, which take longer
+	outbound       *outbound.Client
+	authorizations *authstore.Store
+	identity       *identity.Identity
+	console        *console.Console
+	engine         *engine.Engine
+	deliverer      *delivery.Deliverer
+	jobs           *jobs.Engine
+	mapped         *mapped
+	public         *server.Server
+	private        *server.Server
+	callers        net.Listener
+	admins         net.Listener
 }
 
 // newHub opens everything that a hub needs and is ready to serve; nothing runs
@@ -103,7 +112,7 @@ func (h *hub) open(ctx context.Context) (err error) {
 // rooms builds the rooms behind the adapters.
 func (h *hub) rooms(ctx context.Context) (err error) {
 	c := h.config
-	if h.outbound, err = outbound.New(outbound.Options{AllowHosts: c.AllowHosts}); err != nil {
+	if err := h.connections(); err != nil {
 		return err
 	}
 	hosts, err := outbound.NewHosts(c.CallbackHosts, c.AllowHosts)
@@ -113,7 +122,7 @@ func (h *hub) rooms(ctx context.Context) (err error) {
 	h.deliverer = delivery.New(delivery.Options{
 		DB: h.db, Clock: h.clock, Sender: h.outbound, Hosts: hosts, Sealer: h.sealer,
 		Sign: newSigners(h.db, h.sealer).sign, Render: powerautomate.Render, May: h.mayReceive,
-		Chance: rand.Float64, Observe: h.attempted, Failed: h.failed,
+		Chance: chance, Observe: h.attempted, Failed: h.failed,
 	})
 	h.engine = engine.New(engine.Options{DB: h.db, Clock: h.clock, Deliver: h.deliverer.Wake, Observe: h.happened})
 	if h.mapped, err = loadMappings(ctx, mappingFiles(c)(), h.engine); err != nil {
@@ -172,6 +181,7 @@ func (h *hub) duties() []jobs.Duty {
 		{Name: "check trigger owners", Every: 30 * time.Second, Do: h.deliverer.Sweep},
 		{Name: "prune", Every: 10 * time.Minute, Do: h.prune},
 		{Name: "reseal", Every: 30 * time.Second, Do: h.reseal},
+		{Name: "warn of authorizations that end", Every: time.Minute, Do: h.authorizations.Warn},
 	}
 }
 
@@ -181,6 +191,9 @@ func (h *hub) prune(ctx context.Context) error {
 	const step = 200
 	now := h.clock.Now()
 	kept := now.Add(-h.config.retention)
+	if err := h.identity.Prune(ctx); err != nil {
+		return err
+	}
 	for _, delete := range []func(context.Context, *store.Tx) (int, error){
 		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTasks(ctx, kept, step) },
 		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTriggers(ctx, kept, step) },
@@ -222,11 +235,11 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	if h.private, err = server.New(options); err != nil {
 		return err
 	}
-	tokens, err := h.tokens()
+	entra, err := h.entra()
 	if err != nil {
 		return err
 	}
-	callers := server.NewCallers(h.db, tokens)
+	callers := server.NewCallers(h.db, entra)
 	powerautomate.New(powerautomate.Options{
 		Engine: h.engine, Triggers: h.deliverer, Directory: h.mapped.directory.Get, Workflow: h.mapped.workflow,
 		Callers: callers, BaseURL: h.public.BaseURL,
@@ -236,7 +249,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	}).Mount(h.private.Echo())
 	h.health.Add("database", h.db.Ping)
 	h.metrics.BuildInfo(version, "")
-	if err := h.depths(); err != nil {
+	if err := errors.Join(h.depths(), h.connectionFigures()); err != nil {
 		return err
 	}
 	pages := echo.WrapHandler(observe.Handler(h.health, h.metrics))
@@ -250,7 +263,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	if h.admins, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return fmt.Errorf("listen for admins: %w", err)
 	}
-	return nil
+	return h.people()
 }
 
 // depths shows how much waits, read at each scrape.
@@ -272,8 +285,8 @@ func (h *hub) depths() error {
 	)
 }
 
-// tokens returns the verifier of Entra ID tokens, nil when none is configured.
-func (h *hub) tokens() (server.TokenVerifier, error) {
+// entra returns the verifier of Entra ID tokens, nil when none is configured.
+func (h *hub) entra() (server.TokenVerifier, error) {
 	c := h.config
 	if c.EntraIssuer == "" {
 		return nil, nil //nolint:nilnil // nil is "keys only"
@@ -322,6 +335,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		return nil
 	})
 	work.Go(func() error { h.watchKeys(rooms); return nil })
+	work.Go(func() error { h.authorizations.Run(rooms); return nil })
 	work.Go(func() error {
 		h.mapped.watch(rooms, mappingFiles(h.config), h.engine, h.log,
 			func() { h.sweep(rooms) }, h.metrics.MappingFindings)
@@ -373,8 +387,10 @@ func (h *hub) close() {
 			_ = l.Close()
 		}
 	}
-	if h.outbound != nil {
-		h.outbound.Close()
+	for _, c := range []*outbound.Client{h.tokens, h.outbound} {
+		if c != nil {
+			c.Close()
+		}
 	}
 	if h.db != nil {
 		_ = h.db.Close()
