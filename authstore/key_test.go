@@ -62,7 +62,7 @@ func TestKeyIsNeverShown(t *testing.T) {
 	require.NoError(t, err)
 	type around struct{ key Key }
 	var shown bytes.Buffer
-	for _, v := range []any{key, &key, []Key{key}, around{key}, &around{key}, map[string]Key{"a": key}, sealer, *sealer, signer, *signer} {
+	for _, v := range []any{key, &key, []Key{key}, around{key}, &around{key}, map[string]Key{"a": key}, sealer, *sealer.keys.Load(), signer, *signer} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%c"} {
 			_, _ = fmt.Fprintf(&shown, verb+"\n", v)
 		}
