@@ -11,10 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -23,107 +21,12 @@ import (
 	"tandem/core/integration"
 )
 
-// pipes is a network in memory, so that a test in a bubble owns the time.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.done) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
-
-const crm = "http://crm.example"
-
-// inMemory returns a client whose every call reaches the handler; without one
-// no connection is ever made.
-func inMemory(t *testing.T, o Options, handler http.HandlerFunc) *Client {
-	t.Helper()
-	for _, host := range []string{"crm", "other"} {
-		o.AllowHosts = append(o.AllowHosts, host+".example:80")
-	}
-	c := newClient(t, o)
-	network := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
-	c.transport.next.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		if handler == nil {
-			return nil, &net.OpError{Op: "dial", Err: net.ErrClosed}
-		}
-		near, far := net.Pipe()
-		select {
-		case network.conns <- far:
-			return near, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	var serving sync.WaitGroup
-	counted := func(w http.ResponseWriter, r *http.Request) {
-		serving.Add(1)
-		defer serving.Done()
-		handler(w, r)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(counted), ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: time.Hour}
-	serving.Go(func() { _ = server.Serve(network) })
-	t.Cleanup(func() {
-		c.Close()
-		_ = server.Close()
-		_ = network.Close()
-		serving.Wait()
-	})
-	return c
-}
-
-// bubble runs a test in its own time.
-func bubble(t *testing.T, f func(*testing.T)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, f)
-}
-
 func newCall(t testing.TB, method, url, body string) Call {
 	t.Helper()
 	req, err := NewRequest(t.Context(), method, url, []byte(body))
 	require.NoError(t, err)
 	return Call{Tenant: "contoso", Name: "crm", Request: req}
 }
-
-// fakeAuthorizer hands out tokens of a generation that Rejected raises.
-type fakeAuthorizer struct {
-	generation atomic.Int64
-	rejected   atomic.Int64
-	err        error
-	rejectErr  error
-}
-
-func (f *fakeAuthorizer) Authorize(_ context.Context, _ Credential, req *http.Request) (int64, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	stamp := f.generation.Load()
-	req.Header.Set("Authorization", "Bearer token-"+string(rune('0'+stamp)))
-	return stamp, nil
-}
-
-func (f *fakeAuthorizer) Rejected(_ context.Context, _ Credential, stamp int64) error {
-	f.rejected.Add(1)
-	f.generation.CompareAndSwap(stamp, stamp+1)
-	return f.rejectErr
-}
-
-var credential = &Credential{Tenant: "contoso", Integration: "crm"}
 
 func requireError(t *testing.T, err error, kind core.Kind, code string) *core.Error {
 	t.Helper()
@@ -265,85 +168,6 @@ func TestRefusedBeforeAnythingIsSent(t *testing.T) {
 	require.Empty(t, c.Upstreams(""))
 }
 
-func TestCredentialIsRenewedOnce(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct {
-		name       string
-		accepted   string
-		authorizer fakeAuthorizer
-		kind       core.Kind
-		sends      int64
-		rejected   int64
-	}{
-		{name: "good", accepted: "token-0", sends: 1},
-		{name: "renewed", accepted: "token-1", sends: 2, rejected: 1},
-		{name: "refused again", accepted: "token-9", sends: 2, rejected: 1, kind: core.NeedsAuthorization},
-		{
-			name: "cannot be renewed", accepted: "token-1", sends: 1, rejected: 1, kind: core.Unavailable,
-			authorizer: fakeAuthorizer{rejectErr: core.Errorf(core.Unavailable, "not now")},
-		},
-		{
-			name: "none", accepted: "token-0", kind: core.NeedsAuthorization,
-			authorizer: fakeAuthorizer{err: core.Errorf(core.NeedsAuthorization, "nobody has authorized it")},
-		},
-		{
-			name: "cannot be had now", accepted: "token-0", kind: core.Unavailable,
-			authorizer: fakeAuthorizer{err: core.Errorf(core.Unavailable, "not now")},
-		},
-		{name: "late", kind: core.Timeout, authorizer: fakeAuthorizer{err: context.DeadlineExceeded}},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			t.Parallel()
-			var sends atomic.Int64
-			c, base := serve(t, Options{Authorizer: &row.authorizer}, func(w http.ResponseWriter, r *http.Request) {
-				sends.Add(1)
-				body, err := io.ReadAll(r.Body)
-				if err != nil || string(body) != `{"a":1}` {
-					w.WriteHeader(http.StatusTeapot)
-				} else if r.Header.Get("Authorization") != "Bearer "+row.accepted {
-					w.WriteHeader(http.StatusUnauthorized)
-				}
-			})
-			for range 6 {
-				sends.Store(0)
-				row.authorizer.rejected.Store(0)
-				row.authorizer.generation.Store(0)
-				call := newCall(t, http.MethodPost, base, `{"a":1}`)
-				call.Credential = credential
-				_, err := c.Call(t.Context(), call)
-				if row.kind == "" {
-					require.NoError(t, err)
-				} else {
-					require.Equal(t, row.kind, core.KindOf(err))
-				}
-				require.Equal(t, row.sends, sends.Load())
-				require.Equal(t, row.rejected, row.authorizer.rejected.Load())
-				require.Empty(t, call.Request.Header.Get("Authorization"))
-			}
-			require.Equal(t, Closed, c.Upstreams("")[0].State)
-		})
-	}
-}
-
-func TestCredentialFollowsNoRedirect(t *testing.T) {
-	t.Parallel()
-	var reached atomic.Int64
-	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
-	t.Cleanup(thief.Close)
-	for _, status := range []int{301, 302, 303, 307, 308} {
-		c, base := serve(t, Options{Authorizer: &fakeAuthorizer{}, AllowHosts: []string{thief.Listener.Addr().String()}},
-			func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL, status) })
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			call := newCall(t, method, base, "{}")
-			call.Credential = credential
-			res, err := c.Call(t.Context(), call)
-			requireError(t, err, core.Uncertain, CodeRedirected)
-			require.Equal(t, status, res.Status)
-		}
-	}
-	require.Zero(t, reached.Load())
-}
-
 func TestAnswerThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	var bomb bytes.Buffer
@@ -464,7 +288,7 @@ func TestObserveTellsOfEveryAttempt(t *testing.T) {
 		var all []Attempt
 		c := inMemory(t, Options{Observe: func(a Attempt) { all = append(all, a) }, Chance: func() float64 { return 0.5 }},
 			func(w http.ResponseWriter, _ *http.Request) {
-				time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
+				time.Sleep(time.Second) // the bubble's time
 				w.WriteHeader(http.StatusInternalServerError)
 			})
 		for range 2 {

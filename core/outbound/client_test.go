@@ -68,6 +68,10 @@ func rawServer(t *testing.T, handle func(conn net.Conn, line string)) string {
 				defer func() { _ = conn.Close() }()
 				line, _ := bufio.NewReader(conn).ReadString('\n')
 				handle(conn, line)
+				// Closing with unread bytes would reset the connection and may
+				// take the answer with it.
+				_ = conn.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // a TCP listener
+				_, _ = io.Copy(io.Discard, conn)
 			})
 		}
 	})
@@ -186,7 +190,7 @@ func TestRequestLineIsExact(t *testing.T) {
 	lines := make(chan string, 1)
 	address := rawServer(t, func(conn net.Conn, line string) {
 		lines <- line
-		_, _ = io.WriteString(conn, "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+		_, _ = io.WriteString(conn, "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	})
 	c := newClient(t, Options{AllowHosts: []string{address}})
 	for _, target := range []string{

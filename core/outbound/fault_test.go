@@ -37,7 +37,7 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { close(release) })
-	c := newClient(t, Options{AllowHosts: []string{address, closed.Addr().String(), "nowhere.invalid:80"}, Timeout: 300 * time.Millisecond})
+	c := newClient(t, Options{AllowHosts: []string{address, closed.Addr().String(), "nowhere.invalid:80"}, Timeout: time.Second})
 	for _, c2 := range []struct {
 		url  string
 		want core.Kind

@@ -1,0 +1,186 @@
+package outbound
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core"
+	"tandem/core/integration"
+)
+
+// TestBulkhead: one upstream hangs with 500 callers; another one is as quick as
+// ever.
+func TestBulkhead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var inFlight, most atomic.Int64
+		c := inMemory(t, Options{}, func(_ http.ResponseWriter, r *http.Request) {
+			if r.Host == "other.example" {
+				return
+			}
+			n := inFlight.Add(1)
+			most.Store(max(most.Load(), n))
+			<-r.Context().Done()
+			inFlight.Add(-1)
+		})
+		began := time.Now()
+		var calls sync.WaitGroup
+		var atOnce, later, timeouts, refused atomic.Int64
+		for range 500 {
+			calls.Go(func() {
+				_, err := c.Call(t.Context(), newCall(t, http.MethodPost, crm, ""))
+				e := &core.Error{}
+				require.ErrorAs(t, err, &e)
+				switch e.Code {
+				case CodeUpstreamBusy:
+					require.Equal(t, http.StatusServiceUnavailable, e.Status)
+					require.Equal(t, time.Second, e.RetryAfter)
+					if time.Since(began) == 0 {
+						atOnce.Add(1)
+					} else {
+						later.Add(1)
+					}
+				case CodeCircuitOpen:
+					refused.Add(1)
+				default:
+					require.Equal(t, core.Timeout, e.Kind)
+					timeouts.Add(1)
+				}
+				require.LessOrEqual(t, time.Since(began), 30*time.Second)
+			})
+		}
+		synctest.Wait()
+		u := c.Upstreams("")[0]
+		require.Equal(t, 32, u.InFlight)
+		require.Equal(t, 128, u.Waiting)
+		for range 100 {
+			at := time.Now()
+			_, err := c.Call(t.Context(), newCall(t, http.MethodGet, "http://other.example", ""))
+			require.NoError(t, err)
+			require.Zero(t, time.Since(at))
+		}
+		require.Equal(t, int64(32), most.Load())
+		calls.Wait()
+		require.Equal(t, int64(500-32-128), atOnce.Load())
+		require.GreaterOrEqual(t, timeouts.Load(), int64(32)) // a turn may come in the last moment
+		require.Equal(t, int64(32+128), timeouts.Load()+later.Load()+refused.Load())
+		u = c.Upstreams("")[0]
+		require.Zero(t, u.InFlight+u.Waiting)
+	})
+}
+
+func TestBulkheadLetsTheNextOneIn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var inFlight, most atomic.Int64
+		c := inMemory(t, Options{}, func(http.ResponseWriter, *http.Request) {
+			n := inFlight.Add(1)
+			most.Store(max(most.Load(), n))
+			time.Sleep(time.Second)
+			inFlight.Add(-1)
+		})
+		began := time.Now()
+		var calls sync.WaitGroup
+		for i := range 8 {
+			synctest.Wait() // the two that give up must wait
+			calls.Go(func() {
+				call := newCall(t, http.MethodPost, crm, "")
+				call.Limits = integration.Limits{Concurrency: 2}
+				_, err := c.Call(t.Context(), call)
+				require.NoError(t, err)
+			})
+			if i == 3 || i == 5 {
+				synctest.Wait()
+				calls.Go(func() {
+					ctx, cancel := context.WithCancel(t.Context())
+					time.AfterFunc(500*time.Millisecond, cancel)
+					call := newCall(t, http.MethodPost, crm, "")
+					call.Limits = integration.Limits{Concurrency: 2}
+					_, err := c.Call(ctx, call)
+					require.ErrorIs(t, err, context.Canceled)
+				})
+			}
+		}
+		calls.Wait()
+		require.Equal(t, 4*time.Second, time.Since(began))
+		require.Equal(t, int64(2), most.Load())
+		require.Zero(t, c.Upstreams("")[0].InFlight)
+	})
+}
+
+// TestWaitersAreNoWitnesses: calls that spent their time in the queue do not
+// make a slow upstream a dead one.
+func TestWaitersAreNoWitnesses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := inMemory(t, Options{}, func(http.ResponseWriter, *http.Request) { time.Sleep(9500 * time.Millisecond) })
+		for range 6 {
+			var calls sync.WaitGroup
+			for range 2 {
+				calls.Go(func() {
+					call := newCall(t, http.MethodPost, crm, "")
+					call.Limits.Concurrency = 1
+					call.Deadline = 10 * time.Second
+					_, _ = c.Call(t.Context(), call)
+				})
+			}
+			calls.Wait()
+		}
+		require.Equal(t, Closed, c.Upstreams("")[0].State)
+		require.Zero(t, c.Upstreams("")[0].Failures)
+	})
+}
+
+func TestUpstreamsAreATenantsOwn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := inMemory(t, Options{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+		for _, row := range [][3]string{
+			{"contoso", "salesforce", crm},
+			{"contoso", "dynamics", "http://CRM.example:80"},
+			{"contoso", "", "http://other.example"},
+			{"fabrikam", "salesforce", crm},
+		} {
+			for range 3 {
+				call := newCall(t, http.MethodPost, row[2], "")
+				call.Tenant, call.Name = row[0], row[1]
+				_, _ = c.Call(t.Context(), call)
+			}
+		}
+		all := c.Upstreams("")
+		require.Len(t, all, 3)
+		require.Equal(t, "other.example:80", all[0].Host)
+		require.Equal(t, []string{"dynamics", "salesforce"}, all[1].Names)
+		require.Equal(t, Open, all[1].State)
+		require.Equal(t, "fabrikam", all[2].Tenant)
+		require.Equal(t, Closed, all[2].State)
+		require.Equal(t, all[2:], c.Upstreams("fabrikam"))
+		require.Empty(t, c.Upstreams("nobody"))
+	})
+}
+
+func TestUpstreamsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := inMemory(t, Options{}, nil)
+		for i := range 5 {
+			call := newCall(t, http.MethodPost, crm, "")
+			call.Tenant = "open"
+			call.Deadline = time.Duration(i+1) * time.Minute
+			_, _ = c.Call(t.Context(), call)
+		}
+		for i := range 2 * maxUpstreams {
+			call := newCall(t, http.MethodPost, "https://127.0.0.1", "")
+			call.Tenant = strconv.Itoa(i)
+			call.Deadline = time.Millisecond
+			c.upstreams.get(&call)
+		}
+		require.Len(t, c.Upstreams(""), maxUpstreams)
+		require.Len(t, c.Upstreams("open"), 1, "what is known to be down is remembered longer")
+		require.Empty(t, c.Upstreams("0"))
+		require.Len(t, c.Upstreams(strconv.Itoa(2*maxUpstreams-1)), 1)
+	})
+}
