@@ -32,12 +32,12 @@ type Options struct {
 	// loopback and private ones included, and that may be called over plain
 	// http. Only the requested text counts, not what it resolves to.
 	AllowHosts []string
-	// Timeout is for a whole call, its body included. 0: 15 s.
+	// Timeout is for all of a Do, the body included. 0: 15 s.
 	Timeout time.Duration
 	// MaxConnsPerHost is how many idle connections are kept for each host. It
 	// should not be less than the calls in flight. 0: 64.
 	MaxConnsPerHost int
-	// MaxBody is how many bytes of a decompressed body are kept. 0: 64 KiB.
+	// MaxBody is how many bytes of a decompressed body a Do keeps. 0: 64 KiB.
 	MaxBody int
 	// RootCAs replaces the system's certificate authorities.
 	RootCAs *x509.CertPool
