@@ -9,7 +9,7 @@ CRASH_CYCLES   ?= 1000
 FUZZTIME       ?= 2m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test lint fmt bench generate check proof-crash proof-fuzz clean
+.PHONY: help demo build test lint fmt bench generate pictures check proof-crash proof-fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ bench: ## measure the packages, then the whole hub
 
 generate: ## write what is generated from other files
 	$(GO) generate ./...
+
+pictures: ## take the README's pictures of the console anew
+	TANDEM_SCREENSHOTS=$(CURDIR)/adapters/console/pictures $(GO) test -count=1 -run 'LifeInTheBrowser' ./cmd/tandem
+	@cd adapters/console/pictures && for f in *.png; do grep -q "$$f" ../../../README.md || rm "$$f"; done
 
 check: ## fail if formatting, go.mod or a generated file is stale
 	@stale=$$(gofmt -l $$(git ls-files '*.go')); \
