@@ -47,7 +47,10 @@ func (p *party) read(token *oauth2.Token, asked []string) (*answer, error) {
 		return a, nil
 	}
 	text, ok := field(token.Extra, p.g.TokenBase)
-	if !ok {
+	switch {
+	case !ok && p.e.tokens != nil:
+		return a, nil // it was told before
+	case !ok:
 		return nil, &refusal{text: "the provider's answer has no " + p.g.TokenBase}
 	}
 	var err error
@@ -75,13 +78,16 @@ func (p *party) tokenBase(text string) (string, error) {
 		return "", wrong
 	}
 	insecure := strings.HasPrefix(p.i.Base, "http://") // a sandbox on this machine
-	if u.Scheme != "https" && !(insecure && u.Scheme == "http") {
+	if u.Scheme != "https" && (!insecure || u.Scheme != "http") {
 		return "", wrong
 	}
 	for _, pattern := range p.g.TokenHosts {
 		host := strings.ToLower(u.Host)
 		suffix, wild := strings.CutPrefix(strings.ToLower(pattern), "*")
-		if host != suffix && !(wild && strings.HasSuffix(host, suffix) && len(host) > len(suffix)) {
+		if wild && len(host) > len(suffix) {
+			host = host[len(host)-len(suffix):]
+		}
+		if host != suffix {
 			continue
 		}
 		if strings.Trim(u.Path, "/") == "" {

@@ -8,6 +8,17 @@
 // the start whether the key and the database belong together. A Signer signs
 // webhooks with a secret that was opened here.
 //
-// Keys and signers show nothing of themselves when they are printed or logged,
+// A Store keeps the authorizations that administrators grant. A draft is judged
+// by the catalogue of integrations, its secrets are sealed, and it is pending
+// until the provider has said yes: in a sign-in (Begin, Finish) or to a call of
+// the hub's own (Grant). From then on Authorize puts its credential on requests,
+// only on those to the host that it is for. Tokens are renewed ahead of their
+// end, or when a call needs one, by one replica at a time: it holds a lease on
+// the row, and what the provider hands out is stored before anybody uses it. A
+// provider's no makes the authorization wait for an administrator again; a
+// provider's failure does not. Every replica follows a stamp in the database
+// that changes with each write, and answers calls from memory.
+//
+// Keys, signers and authorizations show nothing of themselves when they are printed or logged,
 // and no error holds a secret.
 package authstore

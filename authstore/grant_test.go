@@ -232,15 +232,26 @@ func TestKeyPairAndBaseOfTheToken(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, accepted)
 
-	for _, base := range []any{
-		"http://evil.example", "http://" + p.host + ".evil.example", "http://u@" + p.host, "http://" + p.host + "?x=1",
-		"ftp://" + p.host, "//" + p.host, "evil", "", 7, nil,
-	} {
+	say := func(base any) {
 		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.extra = map[string]any{"instance": map[string]any{"url": base}}
-		p.mu.Unlock()
+	}
+	for _, base := range []string{
+		"http://evil.example", "http://" + p.host + ".evil.example", "http://u@" + p.host, "http://" + p.host + "?x=1",
+		"ftp://" + p.host, "//" + p.host, "evil",
+	} {
+		say(base)
 		_, err := h.Grant(t.Context(), tenant, admin, a.ID)
 		require.Equal(t, core.Conflict, core.KindOf(err), base)
+	}
+	fresh := h.add(t, integration.Draft{Integration: "acme", Grant: "jwt", Name: "Fresh", Values: d.Values})
+	for _, base := range []any{"", 7, nil} {
+		say(base)
+		_, err := h.Grant(t.Context(), tenant, admin, fresh.ID)
+		require.Equal(t, core.Conflict, core.KindOf(err), base)
+		_, err = h.Grant(t.Context(), tenant, admin, a.ID)
+		require.NoError(t, err, "it was told before")
 	}
 	require.Equal(t, a.Base, h.get(t, a.ID).Base)
 	require.Equal(t, integration.Authorized, h.get(t, a.ID).Status, "what works goes on working")

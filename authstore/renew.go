@@ -76,7 +76,11 @@ func (s *Store) run(f *flight, e *entry) {
 		}
 		s.land(f, e.row.ID)
 	}()
-	f.err = s.renew(context.Background(), e)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*s.callTimeout) // to begin, to call and to store
+	defer cancel()
+	if f.err = s.renew(ctx, e); errors.Is(f.err, context.DeadlineExceeded) {
+		f.err = unavailable(f.err, time.Second, "the renewal of the token of integration %s took too long", e.row.Integration)
+	}
 }
 
 // land lets the next renewal begin, after a pause if the provider failed.
@@ -169,12 +173,16 @@ func (s *Store) save(ctx context.Context, row store.Authorization) (saved bool, 
 			saved, err = tx.SaveAuthorization(ctx, row)
 			return err
 		})
-		if err == nil || try == saveTries-1 {
-			break
+		if err == nil {
+			return saved, nil
 		}
-		time.Sleep(s.poll << try)
+		select {
+		case <-time.After(s.poll << try):
+		case <-ctx.Done():
+			return false, err
+		}
 	}
-	return saved, err
+	return false, err
 }
 
 // superseded takes the row that another has stored while a token was fetched.

@@ -1,5 +1,0 @@
-//go:build !race
-
-package authstore
-
-const herdRounds = 200
