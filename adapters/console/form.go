@@ -41,7 +41,7 @@ func accountFields() []textField {
 			ID: "upn", Label: "User name", Type: "email", Autocomplete: "off", Most: 254,
 			Help: "Written like name@example.com; single sign-on must give the same.",
 		},
-		{ID: "name", Label: "Name", Help: "As others see it.", Type: "text", Autocomplete: "off", Most: 100, Optional: true},
+		{ID: "name", Label: "Name", Help: "As others see it; without one, the user name.", Type: "text", Autocomplete: "off", Most: 100, Optional: true},
 		{ID: "password", Label: "Password", Help: "At least 12 characters.", Type: "password", Autocomplete: "new-password", Least: 12, Most: 128},
 		{ID: "again", Label: "Password, once more", Type: "password", Autocomplete: "new-password", Least: 12, Most: 128},
 	}

@@ -16,6 +16,7 @@ func (c *Console) funcs() template.FuncMap {
 		"link":  c.link,
 		"asset": c.assetLink,
 		"when":  func(t time.Time) template.HTML { return when(t, c.o.Clock.Now()) },
+		"date":  date,
 		"count": count,
 	}
 }
@@ -36,6 +37,13 @@ func when(t, now time.Time) template.HTML {
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of times only
 		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04:05 UTC"), ago(t, now)))
+}
+
+// date shows the day of a time, with the exact time beside.
+func date(t time.Time) template.HTML {
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of times only
+		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04:05 UTC"), t.Format("2 January 2006")))
 }
 
 func ago(t, now time.Time) string {
@@ -72,8 +80,11 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-// daysLeft returns the whole days until t, at least 0.
-func daysLeft(t, now time.Time) int { return max(0, int(t.Sub(now)/(24*time.Hour))) }
+// daysLeft returns the days until t, a part of one counted as one; 0 when t is
+// past.
+func daysLeft(t, now time.Time) int {
+	return max(0, int((t.Sub(now)+24*time.Hour-1)/(24*time.Hour)))
+}
 
 func may(role identity.Role, roles []identity.Role) bool { return slices.Contains(roles, role) }
 

@@ -102,12 +102,10 @@ func endsSoon(a integration.Authorization, now time.Time) bool {
 }
 
 func expiresIn(a integration.Authorization, now time.Time) string {
-	switch d := daysLeft(a.Expires, now); d {
-	case 0:
-		return "Expires today"
-	default:
+	if d := daysLeft(a.Expires, now); d > 0 {
 		return "Expires in " + count(d, "day", "days")
 	}
+	return "Expired"
 }
 
 // authorizationView is an authorization as the pages show it.

@@ -36,7 +36,12 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src
 // otherwise send it in circles.
 const moved = "moved"
 
-const personKey = "tandem.console.person"
+// What the guard notes for the rest of a request: that its session is known, and
+// who reads the page.
+const (
+	sessionKey = "tandem.console.session"
+	personKey  = "tandem.console.person"
+)
 
 // view is what every template is given.
 type view struct {
@@ -132,6 +137,7 @@ func (c *Console) guard(roles []identity.Role) echo.MiddlewareFunc {
 			guarded = c.o.Identity.Require(roles...)(known)
 		}
 		return func(ctx echo.Context) error {
+			ctx.Set(sessionKey, true)
 			err := guarded(ctx)
 			switch {
 			case err == nil:
@@ -220,7 +226,7 @@ func (c *Console) render(ctx echo.Context, status int, page string, v view) erro
 		return ctx.NoContent(http.StatusNoContent)
 	case live(ctx):
 		name = "region"
-	default:
+	case ctx.Get(sessionKey) != nil:
 		if kind, text := c.o.Identity.TakeFlash(ctx); text != "" {
 			v.Flash = &flash{kind, text}
 		}
