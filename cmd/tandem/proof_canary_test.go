@@ -1,0 +1,331 @@
+package main_test
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+
+	"tandem/cmd/internal/sandbox"
+	"tandem/core"
+	"tandem/mappings"
+)
+
+// spy stands before the sandbox's vendors and keeps every secret that goes by.
+type spy struct {
+	*httptest.Server
+	reject atomic.Bool // the next call with a token gets 401
+
+	mu      sync.Mutex
+	secrets map[string]string // name to value
+}
+
+func newSpy(t *testing.T, vendors *sandbox.Vendors) *spy {
+	t.Helper()
+	s := &spy{secrets: map[string]string{}}
+	behind := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: vendors.Addr()})
+		},
+		ModifyResponse: func(r *http.Response) error {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return err
+			}
+			var answer map[string]any
+			if json.Unmarshal(body, &answer) == nil {
+				s.keep(answer, "access_token", "refresh_token")
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			return nil
+		},
+	}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			for _, name := range []string{"client_secret", "code", "code_verifier", "refresh_token"} {
+				s.keep(map[string]any{name: form.Get(name)}, name)
+			}
+		}
+		if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") && s.reject.Swap(false) {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		behind.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *spy) keep(from map[string]any, names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		if v, _ := from[name].(string); v != "" {
+			for n := name; ; n += "'" { // every one that goes by
+				if old, taken := s.secrets[n]; !taken || old == v {
+					s.secrets[n] = v
+					break
+				}
+			}
+		}
+	}
+}
+
+// visitor is a browser without a window: it keeps cookies and what it was shown.
+type visitor struct {
+	t     *testing.T
+	base  string
+	jar   map[string]string
+	shown *strings.Builder
+}
+
+func (v *visitor) ask(method, address string, form url.Values) *http.Response {
+	v.t.Helper()
+	if strings.HasPrefix(address, "/") {
+		address = v.base + address
+	}
+	req, err := http.NewRequestWithContext(v.t.Context(), method, address, strings.NewReader(form.Encode()))
+	require.NoError(v.t, err)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if strings.HasPrefix(address, v.base) {
+		for name, value := range v.jar {
+			req.AddCookie(&http.Cookie{Name: name, Value: value, Quoted: false})
+		}
+	}
+	client := &http.Client{Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
+	require.NoError(v.t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(v.t, err)
+	if strings.HasPrefix(address, v.base) {
+		for _, c := range res.Cookies() {
+			v.jar[c.Name] = c.Value
+		}
+		v.shown.Write(body)
+		v.shown.WriteString(res.Header.Get("Location"))
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return res
+}
+
+func text(t *testing.T, res *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+// TestSecretsAreNowhereInTheClear does all that the hub does with secrets, at
+// the most talkative level, and then looks for them everywhere.
+func TestSecretsAreNowhereInTheClear(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, database string) {
+		vendors, err := sandbox.NewVendors(core.SystemClock{})
+		require.NoError(t, err)
+		t.Cleanup(vendors.Close)
+		s := newSpy(t, vendors)
+		secrets := map[string]string{
+			"master key": testKey, "client secret": "canary-client-secret-7b1f", "admin password": "canary-admin-password-93c2",
+			"other password": "canary-wrong-password-55aa", "callback signature": "canary-callback-sig-0c4e", "code of a stranger": "canary-code-of-a-stranger-1d",
+			"api token": "canary-api-token-6e2b",
+		}
+		if database != "" {
+			u, err := url.Parse(database)
+			require.NoError(t, err)
+			secrets["database password"] = "canary-database-password-28d0"
+			u.User = url.UserPassword(u.User.Username(), secrets["database password"])
+			database = u.String()
+		}
+		r := newRig(t, database, "TANDEM_LOG_LEVEL=debug", "TANDEM_MASTER_KEY="+testKey)
+		require.NoError(t, fs.WalkDir(vendors.Mappings(mappings.FS), ".", func(name string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || strings.HasPrefix(name, "directory/") || strings.HasPrefix(name, "workflows/") {
+				return err
+			}
+			data, err := fs.ReadFile(vendors.Mappings(mappings.FS), name)
+			r.write(t, name, strings.ReplaceAll(string(data), vendors.Addr(), s.Listener.Addr().String()))
+			return err
+		}))
+		r.Env = append(r.Env, "TANDEM_ALLOW_HOSTS="+r.got.sink.Addr()+","+s.Listener.Addr().String())
+		h := r.start(t)
+		v := &visitor{t: t, base: h.URL, jar: map[string]string{}, shown: &strings.Builder{}}
+		token, err := r.Run(t.Context(), "setup-token", "--tenant", tenant)
+		require.NoError(t, err)
+		secrets["setup token"] = strings.TrimSpace(token)
+
+		settle(t, v, secrets)
+		grantAll(t, v, s, secrets)
+		key := usePowerAutomate(t, r, h, secrets)
+		secrets["api key"] = key
+		for name, value := range v.jar {
+			if value != "" {
+				secrets["cookie "+name] = value
+			}
+		}
+		s.mu.Lock()
+		for name, value := range s.secrets {
+			secrets[name+" on the wire"] = value
+		}
+		s.mu.Unlock()
+		for _, name := range []string{"code", "code_verifier", "access_token", "refresh_token", "client_secret", "access_token'"} {
+			require.Contains(t, secrets, name+" on the wire", "the test has seen it go by")
+		}
+
+		places := map[string]string{"the log": h.Log(), "the pages": v.shown.String()}
+		adminKey := r.key(t, "admin", admin)
+		secrets["admin key"] = adminKey
+		for _, path := range []string{"/metrics", "/readyz", "/admin/v1/triggers", "/admin/v1/dead-letters"} {
+			places[path] = call(t, adminKey, http.MethodGet, h.Admin+path, "").body
+		}
+		require.NoError(t, h.Stop(15*time.Second))
+		places["the log"] = h.Log()
+		if database == "" {
+			for _, file := range []string{r.file(), r.file() + "-wal"} {
+				if data, err := os.ReadFile(file); err == nil {
+					places[filepath.Base(file)] = string(data)
+				}
+			}
+		} else {
+			places["the dump"] = dump(t, database)
+		}
+		require.Greater(t, len(places["the log"]), 10_000, "the log talks")
+		for place, content := range places {
+			for name, secret := range secrets {
+				for _, form := range []string{
+					secret, url.QueryEscape(secret), html.EscapeString(secret), hex.EncodeToString([]byte(secret)),
+					base64.StdEncoding.EncodeToString([]byte(secret)),
+				} {
+					if place == "the pages" && strings.HasPrefix(name, "setup token") {
+						continue // in the form into which it was typed
+					}
+					require.False(t, strings.Contains(content, form), "%s stands in %s", name, place)
+				}
+			}
+		}
+	})
+}
+
+// settle makes the first administrator, after some failures.
+func settle(t *testing.T, v *visitor, secrets map[string]string) {
+	t.Helper()
+	setup := url.Values{
+		"token": {secrets["setup token"]}, "upn": {"ada@proof.example"}, "name": {"Ada"},
+		"password": {secrets["admin password"]}, "again": {"something else"},
+	}
+	require.Equal(t, http.StatusUnprocessableEntity, v.ask(http.MethodPost, "/console/setup", setup).StatusCode)
+	setup.Set("again", secrets["admin password"])
+	require.Equal(t, http.StatusSeeOther, v.ask(http.MethodPost, "/console/setup", setup).StatusCode)
+	wrong := &visitor{t: t, base: v.base, jar: map[string]string{}, shown: v.shown}
+	for _, upn := range []string{"ada@proof.example", "nobody@proof.example"} {
+		res := wrong.ask(http.MethodPost, "/console/login", url.Values{"upn": {upn}, "password": {secrets["other password"]}})
+		require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+	}
+}
+
+var refresh = regexp.MustCompile(`http-equiv="refresh" content="0;url=([^"]+)"`)
+
+// grantAll authorizes by a sign-in, with failures before and a renewal after,
+// and stores a credential of another kind.
+func grantAll(t *testing.T, v *visitor, s *spy, secrets map[string]string) {
+	t.Helper()
+	const salesforce = "/console/integrations/salesforce"
+	form := url.Values{
+		"grant": {"sign-in"}, "name": {""}, "v.domain": {"proof"}, "v.client_id": {"3MVG9sandboxclient"}, "v.client_secret": {secrets["client secret"]},
+	}
+	require.Equal(t, http.StatusUnprocessableEntity, v.ask(http.MethodPost, salesforce+"/authorizations", form).StatusCode)
+	form.Set("name", "Production")
+	res := v.ask(http.MethodPost, salesforce+"/authorizations", form)
+	require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
+	one := strings.TrimPrefix(res.Header.Get("Location"), v.base)
+
+	v.ask(http.MethodGet, "/oauth/callback/salesforce?code="+secrets["code of a stranger"]+"&state=unknown", nil)
+	authorize := func() *http.Response {
+		away := refresh.FindStringSubmatch(text(t, v.ask(http.MethodPost, one+"/authorize", url.Values{"window": {"1"}})))
+		require.NotNil(t, away)
+		res := v.ask(http.MethodPost, html.UnescapeString(away[1]), url.Values{"email": {"ada@vendor.example"}, "password": {"sandbox"}, "action": {"sign-in"}})
+		require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
+		back, err := url.Parse(res.Header.Get("Location"))
+		require.NoError(t, err)
+		s.keep(map[string]any{"state": back.Query().Get("state")}, "state")
+		shown := v.shown.Len()
+		res = v.ask(http.MethodGet, res.Header.Get("Location"), nil)
+		require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
+		require.NotContains(t, v.shown.String()[shown:], back.Query().Get("code"))
+		return v.ask(http.MethodGet, res.Header.Get("Location"), nil)
+	}
+	require.Contains(t, text(t, authorize()), "Authorized")
+	require.Contains(t, text(t, authorize()), "Authorized") // again: the first tokens go
+	s.reject.Store(true)
+	require.Equal(t, http.StatusSeeOther, v.ask(http.MethodPost, one+"/check", url.Values{}).StatusCode)
+
+	zendesk := url.Values{"grant": {"api-token"}, "name": {"Support"}, "v.subdomain": {"proof"}, "v.email": {"a@proof.example"}, "v.api_token": {secrets["api token"]}}
+	res = v.ask(http.MethodPost, "/console/integrations/zendesk/authorizations", zendesk)
+	require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
+	v.ask(http.MethodPost, strings.TrimPrefix(res.Header.Get("Location"), v.base)+"/authorize", url.Values{}) // refused: the sandbox knows one
+	for _, path := range []string{"/console/integrations", salesforce, one, one + "/edit", one + "/remove", "/console/integrations/zendesk", "/console/breakers", "/console/people"} {
+		require.Equal(t, http.StatusOK, v.ask(http.MethodGet, path, nil).StatusCode, path)
+	}
+}
+
+// usePowerAutomate lets a flow be called at an address with a secret.
+func usePowerAutomate(t *testing.T, r *rig, h *sandbox.Hub, secrets map[string]string) (key string) {
+	t.Helper()
+	key = r.key(t, "powerautomate", admin)
+	subscribe(t, h, key, r.got.sink.Callback(0)+"?sig="+secrets["callback signature"], work)
+	r.got.await(t, addTask(t, h, key, work), "Queued")
+	secret, err := r.Run(t.Context(), "keys", "webhook", "--tenant", tenant)
+	require.NoError(t, err)
+	secrets["webhook secret"] = strings.TrimSpace(secret)
+	return key
+}
+
+// dump returns every row of every table as text.
+func dump(t *testing.T, database string) string {
+	t.Helper()
+	db, err := sql.Open("pgx", database)
+	require.NoError(t, err)
+	defer db.Close()
+	texts := func(query string) (all []string) {
+		rows, err := db.QueryContext(t.Context(), query)
+		require.NoError(t, err)
+		defer rows.Close()
+		for rows.Next() {
+			var one string
+			require.NoError(t, rows.Scan(&one))
+			all = append(all, one)
+		}
+		require.NoError(t, rows.Err())
+		return all
+	}
+	var out strings.Builder
+	for _, table := range texts(`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`) {
+		for _, row := range texts(`SELECT t::text FROM "` + table + `" t`) {
+			out.WriteString(row + "\n")
+		}
+	}
+	require.NotEmpty(t, out.String())
+	return out.String()
+}
