@@ -183,6 +183,36 @@ func TestCrashBeforeTheTokenIsStored(t *testing.T) {
 	})
 }
 
+// A new token that cannot be stored is not used.
+func TestDatabaseGoesAwayDuringARenewal(t *testing.T) {
+	life(t, func(t *testing.T, h *hub) {
+		a := h.authorized(t, "sign-in", "Main")
+		h.clock.Advance(time.Hour)
+		away := func(*http.Request, *http.Response) {
+			h.between.Store(nil)
+			if err := h.db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		h.between.Store(&away)
+		_, _, err := h.call(t, named("Main"))
+		require.Equal(t, core.Unavailable, core.KindOf(err))
+
+		h.clock.Advance(time.Minute)
+		back := newHub(t, h.provider, h.o.Sealer, h.db.URL())
+		require.NoError(t, back.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			row, err := tx.LockAuthorization(ctx, a.ID)
+			if err == nil {
+				_, err = tx.SaveAuthorization(ctx, row) // ends the lease of the one that went away
+			}
+			return err
+		}))
+		_, _, err = back.call(t, named("Main"))
+		require.Equal(t, core.NeedsAuthorization, core.KindOf(err))
+		require.Equal(t, map[string]int{"ok": 2, "invalid_grant": 1}, h.TokenCalls())
+	})
+}
+
 func TestProviderThatFails(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		a := h.authorized(t, "sign-in", "Main")
