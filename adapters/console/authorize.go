@@ -16,6 +16,7 @@ type leavePage struct {
 
 	Address string // of the provider
 	Host    string
+	Scopes  []string // that are asked for
 }
 
 // resultPage is how an authorization ended.
@@ -56,8 +57,20 @@ func (c *Console) authorize(ctx echo.Context) error {
 	// A page, not a redirect: browsers hold the answer to a form to the
 	// form-action of the page it stood on, redirects included.
 	return c.render(ctx, http.StatusOK, "leave", view{
-		Title: "Continuing to " + to.Host, Small: true, Data: leavePage{v, address, to.Host},
+		Title: "Continuing to " + to.Host, Small: true, Data: leavePage{v, address, to.Host, scopes(v.Way, a.Values)},
 	})
+}
+
+// scopes returns what a grant asks for.
+func scopes(g *integration.Grant, values map[string]string) []string {
+	asked := make([]string, len(g.Scopes))
+	for n, scope := range g.Scopes {
+		asked[n] = scope
+		if rendered, err := integration.Render(scope, values); err == nil {
+			asked[n] = rendered
+		}
+	}
+	return asked
 }
 
 // callback takes the provider's answer and sends the browser on at once, so that

@@ -93,38 +93,40 @@ func may(role identity.Role, roles []identity.Role) bool { return slices.Contain
 func htmlPattern(source string) string {
 	source = strings.TrimSuffix(strings.TrimPrefix(source, "^"), "$")
 	source = strings.TrimSuffix(strings.TrimPrefix(source, `\A`), `\z`)
-	if strings.Contains(strings.ReplaceAll(source, "(?:", ""), "(?") || strings.Contains(source, "[[:") ||
-		strings.Contains(source, `\p`) || strings.Contains(source, `\Q`) {
+	if goOnly(source) {
 		return ""
 	}
 	var b strings.Builder
-	class, first := false, false
+	class, first := false, false // within brackets, and at their first sign
 	for i := 0; i < len(source); i++ {
-		ch := source[i]
+		ch, last := source[i], i+1 < len(source) && source[i+1] == ']'
 		switch {
 		case ch == '\\' && i+1 < len(source):
 			b.WriteByte(ch)
 			i++
-			b.WriteByte(source[i])
-			first = false
-			continue
+			ch, first = source[i], false
 		case !class && ch == '[':
 			class, first = true, true
-			b.WriteByte(ch)
-			if i+1 < len(source) && source[i+1] == '^' {
-				i++
-				b.WriteByte('^')
-			}
-			continue
+		case class && first && ch == '^':
 		case class && ch == ']' && !first:
 			class = false
-		case class && (strings.IndexByte("()[]{}/|", ch) >= 0 || ch == '-' && (first || i+1 < len(source) && source[i+1] == ']')):
-			b.WriteByte('\\')
-		case class && strings.IndexByte("&!#$%*+,.:;<=>?@^`~", ch) >= 0:
-			b.WriteByte('\\') // two of a kind would be an operator
+		case class:
+			if needsEscape(ch) || ch == '-' && (first || last) {
+				b.WriteByte('\\')
+			}
+			first = false
 		}
-		first = false
 		b.WriteByte(ch)
 	}
 	return b.String()
 }
+
+// goOnly tells whether a pattern uses what browsers do not know.
+func goOnly(source string) bool {
+	return strings.Contains(strings.ReplaceAll(source, "(?:", ""), "(?") || strings.Contains(source, "[[:") ||
+		strings.Contains(source, `\p`) || strings.Contains(source, `\Q`)
+}
+
+// needsEscape tells whether a sign within brackets means something to browsers,
+// alone or twice.
+func needsEscape(ch byte) bool { return strings.IndexByte("()[]{}/|&!#$%*+,.:;<=>?@^`~", ch) >= 0 }

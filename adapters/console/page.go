@@ -276,5 +276,5 @@ func form(ctx echo.Context) (url.Values, error) {
 	if err := ctx.Request().ParseForm(); err != nil {
 		return nil, core.Wrap(core.Invalid, err, "The form could not be read.")
 	}
-	return ctx.Request().PostForm, nil
+	return ctx.Request().PostForm, nil //nolint:forbidigo // the field of a request, not a call
 }

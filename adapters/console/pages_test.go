@@ -242,8 +242,9 @@ func TestFaultsArePages(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, got.status)
 	require.Contains(t, got.body, "There is nothing here")
 
-	r.fake.refusal = core.Errorf(core.Unavailable, "The provider cannot be reached.")
-	r.fake.refusal.(*core.Error).RetryAfter = 1500 * time.Millisecond //nolint:errcheck,errorlint,forcetypeassert // made above
+	r.fake.refusal = &core.Error{
+		Kind: core.Unavailable, Message: "The provider cannot be reached.", RetryAfter: 1500 * time.Millisecond,
+	}
 	got = ann.post("/console/integrations/acme/authorizations/good/authorize")
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
 	require.Equal(t, "2", got.header.Get("Retry-After"))

@@ -244,7 +244,7 @@ func (b *browser) do(method, target string, form url.Values) answer {
 	}
 	rec := httptest.NewRecorder()
 	b.rig.handler.ServeHTTP(rec, req)
-	for _, c := range rec.Result().Cookies() { //nolint:bodyclose // a recorder's
+	for _, c := range rec.Result().Cookies() {
 		if c.MaxAge < 0 {
 			delete(b.jar, c.Name)
 			continue

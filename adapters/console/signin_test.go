@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -150,7 +149,7 @@ func TestTimes(t *testing.T) {
 		require.Equal(t, c.want, ago(noon.Add(-c.d), noon))
 	}
 	require.Equal(t, "–", string(when(time.Time{}, noon)))
-	require.True(t, strings.Contains(string(date(noon)), ">4 March 2026<"))
+	require.Contains(t, string(date(noon)), ">4 March 2026<")
 	require.Equal(t, 1, daysLeft(noon.Add(time.Second), noon))
 	require.Equal(t, 0, daysLeft(noon.Add(-time.Second), noon))
 }
