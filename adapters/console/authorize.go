@@ -1,6 +1,7 @@
 package console
 
 import (
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -8,6 +9,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/integration"
+	"tandem/core/server"
 )
 
 // leavePage is what the pop-up shows while it goes on to the provider.
@@ -42,7 +44,7 @@ func (c *Console) authorize(ctx echo.Context) error {
 		case e.Kind == core.NotFound || e.Kind == core.Internal:
 			return err
 		default:
-			c.o.Identity.Flash(ctx, flashFailed, e.Message)
+			c.notGranted(ctx, a, e, err)
 		}
 		return c.see(ctx, c.link("integrations", i.ID, "authorizations", a.ID, "result"))
 	}
@@ -90,9 +92,19 @@ func (c *Console) callback(ctx echo.Context) error {
 		if e.Kind == core.Internal {
 			return err
 		}
-		c.o.Identity.Flash(ctx, flashFailed, e.Message)
+		c.notGranted(ctx, a, e, err)
 	}
 	return c.see(ctx, c.link("integrations", a.Integration, "authorizations", a.ID, "result")+popupQuery(true))
+}
+
+// notGranted tells the next page why a try failed, and the log, which would not
+// hear of it: the answer is a redirect.
+func (c *Console) notGranted(ctx echo.Context, a integration.Authorization, e *core.Error, err error) {
+	c.o.Identity.Flash(ctx, flashFailed, e.Message)
+	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelWarn, "authorization not granted",
+		slog.String("requestId", server.RequestID(ctx)), slog.String("tenant", a.Tenant),
+		slog.String("integration", a.Integration), slog.String("authorization", a.ID),
+		slog.String("kind", string(e.Kind)), slog.String("error", err.Error()))
 }
 
 func (c *Console) result(ctx echo.Context) error {

@@ -14,6 +14,7 @@ type upstreamView struct {
 	outbound.Upstream
 
 	Name        string
+	Address     string // the host, with its port unless that is https's own
 	Tone, Label string
 }
 
@@ -26,7 +27,10 @@ type breakersPage struct {
 func (c *Console) breakers(ctx echo.Context) error {
 	var page breakersPage
 	for _, u := range c.o.Upstreams(person(ctx).Tenant) {
-		v := upstreamView{Upstream: u, Name: c.titles(u.Names), Tone: toneGood, Label: "Closed"}
+		v := upstreamView{
+			Upstream: u, Name: c.titles(u.Names), Address: strings.TrimSuffix(u.Host, ":443"),
+			Tone: toneGood, Label: "Closed",
+		}
 		switch u.State {
 		case outbound.Open:
 			v.Tone, v.Label = toneBad, "Open"

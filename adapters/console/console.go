@@ -52,7 +52,7 @@ type Options struct {
 	SingleSignOn   string        // label of the button; "": none
 	Clock          core.Clock    // nil: the machine's
 	Version        string
-	Log            *slog.Logger // for faults of the hub that the answer cannot tell; nil: nothing is logged
+	Log            *slog.Logger // of authorizations that could not be granted; nil: nothing is logged
 }
 
 // Console serves the pages.

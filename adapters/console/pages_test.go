@@ -228,7 +228,7 @@ func TestBreakers(t *testing.T) {
 	require.Contains(t, ann.get("/console/breakers").body, "No calls yet")
 	r.fill()
 	body := ann.get("/console/breakers").body
-	for _, want := range []string{"2 hosts are in trouble", "contoso.acme.example:443", "Half-open", "20 seconds ago", "in 10 seconds", "Other"} {
+	for _, want := range []string{"2 hosts are in trouble", ">contoso.acme.example<", "Half-open", "20 seconds ago", "in 10 seconds", "Other"} {
 		require.Contains(t, body, want)
 	}
 }
