@@ -150,7 +150,7 @@ func (s *Store) accept(row *store.Authorization, p *party, a *answer) error {
 	if a.refreshLife > 0 {
 		row.EndsMs = millis(now.Add(a.refreshLife))
 	}
-	if row.EndsMs == nil || *row.EndsMs > now.Add(warnBefore).UnixMilli() {
+	if row.EndsMs == nil || *row.EndsMs > now.Add(integration.WarnBefore).UnixMilli() {
 		row.WarnedMs = nil
 	}
 	return nil

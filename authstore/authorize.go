@@ -3,6 +3,8 @@ package authstore
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -195,12 +197,28 @@ func needsAgain(row store.Authorization) error {
 
 // fits holds the credential back from every other place than its own.
 func (e *entry) fits(req *http.Request) error {
-	if e.base == nil || !sameOrigin(e.base, req.URL) || req.Host != "" && !strings.EqualFold(req.Host, req.URL.Host) {
+	if !e.knows(req.URL) || req.Host != "" && !strings.EqualFold(req.Host, req.URL.Host) {
 		err := core.Errorf(core.Forbidden, "the authorization %q of integration %s is for %s and goes nowhere else", e.row.Name, e.row.Integration, e.row.Base)
 		err.Code = codeHost
 		return err
 	}
 	return nil
+}
+
+// knows tells whether secrets may go to an address.
+func (e *entry) knows(u *url.URL) bool {
+	return slices.ContainsFunc(e.places, func(place *url.URL) bool { return sameOrigin(place, u) })
+}
+
+// address fills an address that a secret is about to be sent to. NotConfigured
+// when the mapping files were changed to name another host since it was stored.
+func (p *party) address(template string) (*url.URL, error) {
+	u, err := integration.Address(template, p.values())
+	if err == nil && !p.e.knows(u) {
+		return nil, core.Errorf(core.NotConfigured,
+			"the mapping files now send the secrets of %q to %s, for which they were not stored: update the authorization and enter them again", p.e.row.Name, u.Host)
+	}
+	return u, err
 }
 
 // sign sets the header of a grant without tokens.

@@ -65,6 +65,9 @@ func (s *Store) Update(ctx context.Context, tenant, by, id string, d integration
 		} else {
 			row.Grant = d.Grant
 		}
+		if err := s.mayRename(old, d.Name); err != nil {
+			return err
+		}
 		row.UpdatedMs, row.UpdatedBy = max(now.UnixMilli(), row.UpdatedMs+1), by
 		if err := s.fill(&row, d, kept, now); err != nil {
 			return err
@@ -135,9 +138,18 @@ func (s *Store) fill(row *store.Authorization, d integration.Draft, kept map[str
 	if err != nil {
 		return err
 	}
+	origins, err := originsOf(i, g, i.WithDefaults(g, all.reveal()))
+	if err != nil {
+		return err
+	}
+	// A stored secret stays with the hosts it was stored for.
+	if row.Origins != "" && row.Origins != origins && reused(i.Fields(g), d.Values, kept) {
+		return core.Errorf(core.Invalid, "the address has changed: enter the secrets again, they are kept for the hosts they were entered for")
+	}
 	if row.Status != string(integration.Pending) {
 		row.Status, row.SinceMs = string(integration.Pending), now.UnixMilli()
 	}
+	row.Origins = origins
 	row.Base, row.Fields = strings.TrimSuffix(base.String(), "/"), string(fields)
 	row.Reason, row.Account, row.Scopes = "", "", ""
 	row.Tokens, row.TokenEndsMs, row.RenewMs, row.EndsMs, row.WarnedMs = nil, nil, nil, nil, nil
@@ -180,6 +192,45 @@ func sort(i *integration.Integration, g *integration.Grant, given, kept map[stri
 	return values, pack(hidden), nil
 }
 
+// reused tells whether a secret is stored and was not entered again.
+func reused(fields []integration.Field, given, kept map[string]string) bool {
+	return slices.ContainsFunc(fields, func(f integration.Field) bool {
+		return f.Secret && given[f.Name] == "" && kept[f.Name] != ""
+	})
+}
+
+// originsOf lists the schemes and hosts of all addresses to which an
+// authorization's secrets may go, with spaces between.
+func originsOf(i *integration.Integration, g *integration.Grant, values map[string]string) (string, error) {
+	var all []string
+	for _, template := range []string{i.Base, g.Authorize, g.Token, g.Revoke, g.Account.URL} {
+		if template == "" {
+			continue
+		}
+		u, err := integration.Address(template, values)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, u.Scheme+"://"+strings.ToLower(u.Host))
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " "), nil
+}
+
+// mayRename refuses to take away a name by which nodes or mappings know an
+// authorization.
+func (s *Store) mayRename(e *entry, name string) error {
+	if strings.EqualFold(strings.TrimSpace(name), e.row.Name) {
+		return nil
+	}
+	named := e.shown
+	named.DefaultFor = nil
+	if uses := s.o.Integrations().Uses([]integration.Authorization{named}, named.ID); len(uses) > 0 {
+		return core.InvalidField("name", "%s (%s:%d) knows it by this name", uses[0].What, uses[0].File, uses[0].Line)
+	}
+	return nil
+}
+
 // mask tells whether a text is what pages show in place of a secret.
 func mask(text string) bool { return text != "" && strings.Trim(text, "*•●") == "" }
 
@@ -203,7 +254,7 @@ func freeName(ctx context.Context, tx *store.Tx, row store.Authorization) error 
 // Remove revokes an authorization at the provider, when that is possible, and
 // deletes it. Errors: NotFound; Conflict with code AUTHORIZATION_IN_USE and the
 // places that need it as details.
-func (s *Store) Remove(ctx context.Context, tenant, _, id string) error {
+func (s *Store) Remove(ctx context.Context, tenant, id string) error {
 	snap, err := s.follow(ctx)
 	if err != nil {
 		return err
@@ -212,8 +263,7 @@ func (s *Store) Remove(ctx context.Context, tenant, _, id string) error {
 	if err != nil {
 		return err
 	}
-	isDefault := slices.ContainsFunc(snap.defaults, func(d store.DefaultAuthorization) bool { return d.ID == id })
-	if uses := s.o.Integrations().Uses(tenant, e.row.Integration, e.row.Name, isDefault); len(uses) > 0 {
+	if uses := s.o.Integrations().Uses(snap.list(tenant, e.row.Integration), id); len(uses) > 0 {
 		inUse := core.Errorf(core.Conflict, "the authorization %q is in use and cannot be removed", e.row.Name)
 		inUse.Code = "AUTHORIZATION_IN_USE"
 		for _, u := range uses {
@@ -246,8 +296,8 @@ func (s *Store) forget(id string) {
 
 // MakeDefault makes an authorization the one that a node uses which names none;
 // node "" stands for every node without a default of its own. Errors: NotFound;
-// Conflict unless it is authorized.
-func (s *Store) MakeDefault(ctx context.Context, tenant, _, id, node string) error {
+// Conflict unless it is authorized; Invalid for a node of another integration.
+func (s *Store) MakeDefault(ctx context.Context, tenant, id, node string) error {
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		e, err := s.lock(ctx, tx, tenant, id)
 		if err != nil {
@@ -255,6 +305,10 @@ func (s *Store) MakeDefault(ctx context.Context, tenant, _, id, node string) err
 		}
 		if e.shown.Status != integration.Authorized {
 			return core.Errorf(core.Conflict, "authorize %q before you make it the default", e.row.Name)
+		}
+		nodes := s.o.Integrations().Nodes(e.row.Integration)
+		if node != "" && !slices.ContainsFunc(nodes, func(n integration.Node) bool { return n.ID == node }) {
+			return core.InvalidField("node", "integration %s has no node %q", e.row.Integration, node)
 		}
 		return tx.SetDefaultAuthorization(ctx, store.DefaultAuthorization{Tenant: tenant, Integration: e.row.Integration, Node: node, ID: id})
 	})

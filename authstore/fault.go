@@ -18,7 +18,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"tandem/core"
-	"tandem/core/integration"
 )
 
 // The bounds of what is taken over from a provider.
@@ -124,7 +123,7 @@ func (s *Store) account(ctx context.Context, p *party, name string, value secret
 	if p.g.Account.URL == "" {
 		return "", nil
 	}
-	address, err := integration.Address(p.g.Account.URL, p.values())
+	address, err := p.address(p.g.Account.URL)
 	if err != nil {
 		return "", err
 	}

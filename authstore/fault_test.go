@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,11 @@ func client(address string) *party {
 		tokens: pack(map[string]string{accessToken: "old-token", refreshToken: "old-refresh"}),
 	}
 	e.shown.Values = map[string]string{"client_id": "hub"}
+	place, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	e.places = []*url.URL{place}
 	return &party{e, &integration.Integration{ID: "acme", Base: "https://acme.example", Grants: []integration.Grant{*g}}, g}
 }
 

@@ -41,7 +41,7 @@ func (s *Store) Begin(ctx context.Context, tenant, id, session string) (string, 
 		return "", err
 	}
 	values := p.values()
-	address, err := integration.Address(p.g.Authorize, values)
+	address, err := p.address(p.g.Authorize)
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +95,8 @@ func (s *Store) load(ctx context.Context, tenant, id string) (party, error) {
 // session, tenant and integration it began in, and only as long as nobody edits
 // the authorization. Errors: Invalid when the answer belongs to no sign-in that
 // is under way; Conflict when the authorization was edited meanwhile, and, with
-// what the provider said, when it refused; Unavailable.
+// what the provider said, when it refused; Unavailable. With the last two the
+// authorization is returned too.
 func (s *Store) Finish(ctx context.Context, tenant, session, integrationID string, answer url.Values) (integration.Authorization, error) {
 	none := integration.Authorization{}
 	p, verifier, err := s.takeSignIn(ctx, tenant, session, integrationID, answer)
@@ -108,12 +109,12 @@ func (s *Store) Finish(ctx context.Context, tenant, session, integrationID strin
 			return none, err
 		}
 		if len(answer["iss"]) != 1 || answer.Get("iss") != issuer {
-			return none, s.failed(ctx, &p, &refusal{"the answer came from another provider than the one that was asked"})
+			return s.failed(ctx, &p, &refusal{"the answer came from another provider than the one that was asked"})
 		}
 	}
 	code := answer.Get("code")
 	if answer.Has("error") {
-		return none, s.failed(ctx, &p, &refusal{p.said(answer.Get("error"), answer.Get("error_description"))})
+		return s.failed(ctx, &p, &refusal{p.said(answer.Get("error"), answer.Get("error_description"))})
 	}
 	if len(answer["code"]) != 1 || code == "" {
 		return none, core.Errorf(core.Invalid, "the provider's answer has no code")
@@ -127,7 +128,7 @@ func (s *Store) Finish(ctx context.Context, tenant, session, integrationID strin
 		err = &refusal{redact(no.text, []string{code, verifier})}
 	}
 	if err != nil {
-		return none, s.failed(ctx, &p, err)
+		return s.failed(ctx, &p, err)
 	}
 	return s.granted(ctx, &p, a)
 }
@@ -179,7 +180,7 @@ func edited() error {
 // whose an API key, a password or the like is. When that fails the reason is
 // kept. Errors: NotFound; Invalid when the grant needs a sign-in; Conflict with
 // what the provider said; Unavailable; NotConfigured.
-func (s *Store) Grant(ctx context.Context, tenant, _, id string) (integration.Authorization, error) {
+func (s *Store) Grant(ctx context.Context, tenant, id string) (integration.Authorization, error) {
 	p, err := s.load(ctx, tenant, id)
 	if err != nil {
 		return integration.Authorization{}, err
@@ -196,14 +197,14 @@ func (s *Store) Grant(ctx context.Context, tenant, _, id string) (integration.Au
 	if err == nil {
 		return s.granted(ctx, &p, a)
 	}
-	return integration.Authorization{}, s.failed(ctx, &p, err)
+	return s.failed(ctx, &p, err)
 }
 
 // granted stores what the provider gave, unless the authorization was edited.
 func (s *Store) granted(ctx context.Context, p *party, a *answer) (integration.Authorization, error) {
 	account, err := s.whose(ctx, p, a)
 	if err != nil {
-		return integration.Authorization{}, s.failed(ctx, p, err)
+		return s.failed(ctx, p, err)
 	}
 	var row store.Authorization
 	// Not the caller's context: the token is in hand, and the provider may give
@@ -260,17 +261,17 @@ func (s *Store) whose(ctx context.Context, p *party, a *answer) (string, error) 
 	return account, nil
 }
 
-// failed keeps why an authorization could not be granted, and returns the error
-// for the administrator. One that works goes on working.
-func (s *Store) failed(ctx context.Context, p *party, cause error) error {
-	reason := ""
+// failed keeps why an authorization could not be granted, and returns it with
+// the error for the administrator. One that works goes on working.
+func (s *Store) failed(ctx context.Context, p *party, cause error) (integration.Authorization, error) {
+	shown, reason := p.e.shown, ""
 	if no, ok := errors.AsType[*refusal](cause); ok {
 		reason = no.text
 		cause = core.Errorf(core.Conflict, "%s", no.text)
 	} else if e, ok := errors.AsType[*core.Error](cause); ok {
 		reason = e.Message
 	} else {
-		return cause
+		return shown, cause
 	}
 	var row store.Authorization
 	kept := false
@@ -286,7 +287,7 @@ func (s *Store) failed(ctx context.Context, p *party, cause error) error {
 	})
 	if err == nil && kept {
 		row.Version++
-		s.changed(ctx, row, false)
+		shown = s.changed(ctx, row, false)
 	}
-	return cause
+	return shown, cause
 }

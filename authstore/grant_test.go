@@ -40,7 +40,7 @@ func TestBegin(t *testing.T) {
 		key := h.add(t, draft("key", "Key"))
 		_, err := h.Begin(t.Context(), tenant, key.ID, "session")
 		require.Equal(t, core.Invalid, core.KindOf(err))
-		_, err = h.Grant(t.Context(), tenant, admin, a.ID)
+		_, err = h.Grant(t.Context(), tenant, a.ID)
 		require.Equal(t, core.Invalid, core.KindOf(err))
 		d := draft("sign-in", "Other")
 		d.Integration = "other"
@@ -126,7 +126,7 @@ func TestFinishRefuses(t *testing.T) {
 		refused(core.Unavailable, "session", "acme", answer)
 
 		answer = begin()
-		require.NoError(t, h.Remove(ctx, tenant, admin, a.ID))
+		require.NoError(t, h.Remove(ctx, tenant, a.ID))
 		_, err = h.Finish(ctx, tenant, "session", "acme", answer)
 		require.Equal(t, core.Invalid, core.KindOf(err))
 	})
@@ -199,19 +199,19 @@ func TestGrantsWithoutASignIn(t *testing.T) {
 		}
 
 		bad := h.add(t, draft("robot", "bad", "key", "wrong-canary"))
-		_, err := h.Grant(ctx, tenant, admin, bad.ID)
+		_, err := h.Grant(ctx, tenant, bad.ID)
 		require.Equal(t, core.Conflict, core.KindOf(err))
 		require.NotContains(t, err.Error(), "wrong-canary")
 		bad = h.get(t, bad.ID)
 		require.Equal(t, integration.Pending, bad.Status)
 		require.Equal(t, err.Error(), bad.Reason)
 		h.FailTokens(1, http.StatusServiceUnavailable)
-		_, err = h.Grant(ctx, tenant, admin, bad.ID)
+		_, err = h.Grant(ctx, tenant, bad.ID)
 		require.Equal(t, core.Unavailable, core.KindOf(err))
 		require.Contains(t, h.get(t, bad.ID).Reason, "503")
 		_, err = h.Update(ctx, tenant, admin, bad.ID, draft("robot", "bad"))
 		require.NoError(t, err)
-		good, err := h.Grant(ctx, tenant, admin, bad.ID)
+		good, err := h.Grant(ctx, tenant, bad.ID)
 		require.NoError(t, err)
 		require.Empty(t, good.Reason)
 	})
@@ -223,7 +223,7 @@ func TestKeyPairAndBaseOfTheToken(t *testing.T) {
 	h := newHub(t, p, newSealer(t, randomKey(t)), "sqlite:"+t.TempDir()+"/t.db")
 	d := draft("jwt", "Main", "client_id", "hub", "user", "ann@acme.example", "private_key", aKey())
 	a := h.add(t, d)
-	a, err := h.Grant(t.Context(), tenant, admin, a.ID)
+	a, err := h.Grant(t.Context(), tenant, a.ID)
 	require.NoError(t, err)
 	require.Equal(t, jwtGrant, p.lastForm().Get("grant_type"))
 	require.Equal(t, "http://"+p.host+"/api", a.Base, "the path is the integration's when the answer names none")
@@ -242,15 +242,15 @@ func TestKeyPairAndBaseOfTheToken(t *testing.T) {
 		"ftp://" + p.host, "//" + p.host, "evil",
 	} {
 		say(base)
-		_, err := h.Grant(t.Context(), tenant, admin, a.ID)
+		_, err := h.Grant(t.Context(), tenant, a.ID)
 		require.Equal(t, core.Conflict, core.KindOf(err), base)
 	}
 	fresh := h.add(t, integration.Draft{Integration: "acme", Grant: "jwt", Name: "Fresh", Values: d.Values})
 	for _, base := range []any{"", 7, nil} {
 		say(base)
-		_, err := h.Grant(t.Context(), tenant, admin, fresh.ID)
+		_, err := h.Grant(t.Context(), tenant, fresh.ID)
 		require.Equal(t, core.Conflict, core.KindOf(err), base)
-		_, err = h.Grant(t.Context(), tenant, admin, a.ID)
+		_, err = h.Grant(t.Context(), tenant, a.ID)
 		require.NoError(t, err, "it was told before")
 	}
 	require.Equal(t, a.Base, h.get(t, a.ID).Base)
@@ -275,7 +275,7 @@ func TestKeysAndPasswords(t *testing.T) {
 			require.Equal(t, http.Header{want[0]: {want[1]}}, req.Header)
 		}
 		bad := h.add(t, draft("key", "bad", "key", "wrong-canary"))
-		_, err := h.Grant(ctx, tenant, admin, bad.ID)
+		_, err := h.Grant(ctx, tenant, bad.ID)
 		require.Equal(t, core.Conflict, core.KindOf(err))
 		require.Equal(t, "the provider answered 401 to this credential", h.get(t, bad.ID).Reason)
 
@@ -300,7 +300,7 @@ func TestRejectedKey(t *testing.T) {
 		require.ErrorContains(t, err, "the provider answered 401")
 		require.Equal(t, integration.Reauthorize, h.get(t, a.ID).Status)
 		require.Equal(t, []integration.Status{integration.Pending, integration.Authorized, integration.Reauthorize}, h.statuses())
-		_, err = h.Grant(ctx, tenant, admin, a.ID)
+		_, err = h.Grant(ctx, tenant, a.ID)
 		require.NoError(t, err)
 		_, err = h.Authorize(ctx, named("Main"), req)
 		require.NoError(t, err)
@@ -316,7 +316,7 @@ func TestRejectedKeyThatWasChanged(t *testing.T) {
 		require.NoError(t, err)
 		_, err = h.Update(t.Context(), tenant, admin, a.ID, integration.Draft{Name: "Main", Values: map[string]string{"token": "new-" + canary}})
 		require.NoError(t, err)
-		_, err = h.Grant(t.Context(), tenant, admin, a.ID)
+		_, err = h.Grant(t.Context(), tenant, a.ID)
 		require.NoError(t, err)
 		require.NoError(t, other.Rejected(t.Context(), named("Main"), stamp))
 		req := h.request(t)
@@ -359,7 +359,7 @@ func TestSameOrigin(t *testing.T) {
 	base := func(text string) *entry {
 		u, err := url.Parse(text)
 		require.NoError(t, err)
-		return &entry{base: u, row: store.Authorization{Base: text}}
+		return &entry{places: []*url.URL{u}, row: store.Authorization{Base: text}}
 	}
 	for _, c := range []struct {
 		base, to string

@@ -374,7 +374,7 @@ func BenchmarkAuthorize(b *testing.B) {
 	p := newProvider(b, authserver.Options{})
 	h := newHub(b, p, newSealer(b, randomKey(b)), "sqlite:"+b.TempDir()+"/t.db")
 	a := h.authorized(b, "sign-in", "Main")
-	require.NoError(b, h.MakeDefault(b.Context(), tenant, admin, a.ID, ""))
+	require.NoError(b, h.MakeDefault(b.Context(), tenant, a.ID, ""))
 	req, c := h.request(b), outbound.Credential{Tenant: tenant, Integration: "acme", Node: "create-task"}
 	b.ReportAllocs()
 	for b.Loop() {

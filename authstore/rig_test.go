@@ -98,6 +98,7 @@ grants:
 const nodesFile = `
 nodes:
   - {node: call-acme, title: Call Acme, versions: ["1.0"], integration: acme, authorization: Pinned}
+  - {node: create-task, title: Create Task, versions: ["1.0"], integration: acme, authorization: Night}
 `
 
 // provider is an authorization server with an API, and the way to it.
@@ -310,7 +311,7 @@ func (h *hub) authorized(t testing.TB, grant, name string) integration.Authoriza
 		require.NoError(t, err)
 		a, err = h.Finish(t.Context(), tenant, "session", "acme", h.signIn(t, address))
 	} else {
-		a, err = h.Grant(t.Context(), tenant, admin, a.ID)
+		a, err = h.Grant(t.Context(), tenant, a.ID)
 	}
 	require.NoError(t, err)
 	require.Equal(t, integration.Authorized, a.Status)

@@ -1,6 +1,7 @@
 package authstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,10 +38,10 @@ type entry struct {
 	shown   integration.Authorization
 	secrets bag
 	tokens  bag
-	bearer  secret   // the value of the header
-	base    *url.URL // nil: malformed
-	good    int64    // until when the access token is given to calls, in ms
-	ends    int64    // when it is certain to be of no use
+	bearer  secret     // the value of the header
+	places  []*url.URL // schemes and hosts to which secrets may go
+	good    int64      // until when the access token is given to calls, in ms
+	ends    int64      // when it is certain to be of no use
 	stamp   int64
 	err     error // it cannot be read
 }
@@ -70,8 +71,10 @@ func (s *Store) open(row store.Authorization) *entry {
 	if e.tokens, err = s.unseal(columnPlace(row.Tenant, row.ID, "tokens"), row.Tokens); err != nil {
 		e.err = errors.Join(e.err, err)
 	}
-	if base, err := url.Parse(row.Base); err == nil && base.Host != "" {
-		e.base = base
+	for _, text := range append(strings.Fields(row.Origins), row.Base) {
+		if u, err := url.Parse(text); err == nil && u.Host != "" {
+			e.places = append(e.places, u)
+		}
 	}
 	if row.TokenEndsMs != nil {
 		e.ends = *row.TokenEndsMs
@@ -233,6 +236,21 @@ func (snap *snapshot) authorization(e *entry) integration.Authorization {
 		}
 	}
 	return a
+}
+
+// list returns the authorizations of a tenant by name, of one integration or,
+// when that is empty, of all.
+func (snap *snapshot) list(tenant, id string) []integration.Authorization {
+	var all []integration.Authorization
+	for _, e := range snap.byID {
+		if e.row.Tenant == tenant && (id == "" || e.row.Integration == id) {
+			all = append(all, snap.authorization(e))
+		}
+	}
+	slices.SortFunc(all, func(a, b integration.Authorization) int {
+		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Integration, b.Integration))
+	})
+	return all
 }
 
 // find returns an authorization of the tenant; NotFound when there is none.

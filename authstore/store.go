@@ -1,12 +1,10 @@
 package authstore
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,9 +48,6 @@ const (
 
 // renewals is how many renewals ahead of time are under way at most.
 const renewals = 16
-
-// warnBefore is how long before the end of a grant Warn reports it.
-const warnBefore = 14 * 24 * time.Hour
 
 // Store keeps authorizations and gives their credentials to calls. It may be
 // used by several goroutines at once. Nothing in its memory is the truth: any
@@ -144,16 +139,7 @@ func (s *Store) List(ctx context.Context, tenant, id string) ([]integration.Auth
 	if err != nil {
 		return nil, err
 	}
-	var all []integration.Authorization
-	for _, e := range snap.byID {
-		if e.row.Tenant == tenant && (id == "" || e.row.Integration == id) {
-			all = append(all, snap.authorization(e))
-		}
-	}
-	slices.SortFunc(all, func(a, b integration.Authorization) int {
-		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Integration, b.Integration))
-	})
-	return all, nil
+	return snap.list(tenant, id), nil
 }
 
 // Get returns an authorization of the tenant; NotFound when there is none, or
@@ -211,7 +197,7 @@ func (s *Store) Warn(ctx context.Context) error {
 	var found []store.Authorization
 	now := s.o.Clock.Now()
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		found, err = tx.WarnAuthorizations(ctx, now.Add(warnBefore), now)
+		found, err = tx.WarnAuthorizations(ctx, now.Add(integration.WarnBefore), now)
 		return err
 	})
 	if err != nil {

@@ -40,7 +40,7 @@ func TestLifeOfAnAuthorization(t *testing.T) {
 		require.Equal(t, []string{admin, admin}, []string{a.CreatedBy, a.UpdatedBy})
 		_, _, err := h.call(t, named("Main"))
 		require.Equal(t, core.NeedsAuthorization, core.KindOf(err))
-		require.Equal(t, core.Conflict, core.KindOf(h.MakeDefault(ctx, tenant, admin, a.ID, "")))
+		require.Equal(t, core.Conflict, core.KindOf(h.MakeDefault(ctx, tenant, a.ID, "")))
 
 		address, err := h.Begin(ctx, tenant, a.ID, "session")
 		require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestLifeOfAnAuthorization(t *testing.T) {
 		_, accepted, err := h.call(t, named("mAIN"))
 		require.NoError(t, err)
 		require.True(t, accepted)
-		require.NoError(t, h.MakeDefault(ctx, tenant, admin, a.ID, ""))
+		require.NoError(t, h.MakeDefault(ctx, tenant, a.ID, ""))
 		_, accepted, err = h.call(t, outbound.Credential{Tenant: tenant, Integration: "acme", Node: "n"})
 		require.NoError(t, err)
 		require.True(t, accepted)
@@ -80,7 +80,7 @@ func TestLifeOfAnAuthorization(t *testing.T) {
 		_, _, err = h.call(t, outbound.Credential{Tenant: tenant, Integration: "acme"})
 		require.ErrorContains(t, err, "pending")
 
-		require.NoError(t, h.Remove(ctx, tenant, admin, a.ID))
+		require.NoError(t, h.Remove(ctx, tenant, a.ID))
 		_, err = h.Get(ctx, tenant, a.ID)
 		require.Equal(t, core.NotFound, core.KindOf(err))
 		_, _, err = h.call(t, outbound.Credential{Tenant: tenant, Integration: "acme"})
@@ -165,7 +165,7 @@ func TestAnotherTenant(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		ctx, other := t.Context(), "fabrikam"
 		a := h.authorized(t, "sign-in", "Main")
-		require.NoError(t, h.MakeDefault(ctx, tenant, admin, a.ID, ""))
+		require.NoError(t, h.MakeDefault(ctx, tenant, a.ID, ""))
 		address, err := h.Begin(ctx, tenant, a.ID, "session")
 		require.NoError(t, err)
 
@@ -173,11 +173,11 @@ func TestAnotherTenant(t *testing.T) {
 		require.Equal(t, core.NotFound, core.KindOf(err))
 		_, err = h.Update(ctx, other, admin, a.ID, draft("sign-in", "x"))
 		require.Equal(t, core.NotFound, core.KindOf(err))
-		require.Equal(t, core.NotFound, core.KindOf(h.Remove(ctx, other, admin, a.ID)))
-		require.Equal(t, core.NotFound, core.KindOf(h.MakeDefault(ctx, other, admin, a.ID, "")))
+		require.Equal(t, core.NotFound, core.KindOf(h.Remove(ctx, other, a.ID)))
+		require.Equal(t, core.NotFound, core.KindOf(h.MakeDefault(ctx, other, a.ID, "")))
 		_, err = h.Begin(ctx, other, a.ID, "session")
 		require.Equal(t, core.NotFound, core.KindOf(err))
-		_, err = h.Grant(ctx, other, admin, a.ID)
+		_, err = h.Grant(ctx, other, a.ID)
 		require.Equal(t, core.NotFound, core.KindOf(err))
 		_, err = h.Finish(ctx, other, "session", "acme", h.signIn(t, address))
 		require.Equal(t, core.Invalid, core.KindOf(err))
@@ -213,7 +213,7 @@ func TestSwappedRowsOpenNothing(t *testing.T) {
 		_, _, err := h.call(t, named("Two"))
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
 		require.ErrorIs(t, err, ErrDamaged)
-		require.NoError(t, h.Remove(t.Context(), tenant, admin, two.ID))
+		require.NoError(t, h.Remove(t.Context(), tenant, two.ID))
 	})
 }
 
@@ -238,7 +238,7 @@ func (h *hub) named(t testing.TB, name string) integration.Authorization {
 func TestRemoveWhatIsUsed(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		a := h.authorized(t, "sign-in", "pinned")
-		err := h.Remove(t.Context(), tenant, admin, a.ID)
+		err := h.Remove(t.Context(), tenant, a.ID)
 		var e *core.Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, core.Conflict, e.Kind)
@@ -247,7 +247,7 @@ func TestRemoveWhatIsUsed(t *testing.T) {
 		require.Empty(t, h.revocations())
 
 		free := h.authorized(t, "sign-in", "free")
-		require.NoError(t, h.Remove(t.Context(), tenant, admin, free.ID))
+		require.NoError(t, h.Remove(t.Context(), tenant, free.ID))
 		require.Len(t, h.revocations(), 1)
 	})
 }
@@ -256,11 +256,12 @@ func TestDefaults(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		ctx := t.Context()
 		all, node := h.authorized(t, "machine", "All"), h.authorized(t, "machine", "Node")
-		require.NoError(t, h.MakeDefault(ctx, tenant, admin, node.ID, "create-task"))
+		require.NoError(t, h.MakeDefault(ctx, tenant, node.ID, "create-task"))
 		_, _, err := h.call(t, outbound.Credential{Tenant: tenant, Integration: "acme"})
 		require.Equal(t, core.NeedsAuthorization, core.KindOf(err), "the default of a node is no other's")
-		require.NoError(t, h.MakeDefault(ctx, tenant, admin, node.ID, ""))
-		require.NoError(t, h.MakeDefault(ctx, tenant, admin, all.ID, ""))
+		require.Equal(t, core.Invalid, core.KindOf(h.MakeDefault(ctx, tenant, node.ID, "unknown")))
+		require.NoError(t, h.MakeDefault(ctx, tenant, node.ID, ""))
+		require.NoError(t, h.MakeDefault(ctx, tenant, all.ID, ""))
 		require.Equal(t, []string{""}, h.get(t, all.ID).DefaultFor)
 		require.Equal(t, []string{"create-task"}, h.get(t, node.ID).DefaultFor)
 		for asked, want := range map[string]integration.Authorization{"": all, "other": all, "create-task": node} {
@@ -282,13 +283,13 @@ func TestGoneFromTheCatalogue(t *testing.T) {
 		h.enforce(t, strings.Replace(acmeFile, "- id: machine", "- id: engine", 1))
 		_, _, err := h.call(t, named("Main"))
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
-		_, err = h.Grant(t.Context(), tenant, admin, a.ID)
+		_, err = h.Grant(t.Context(), tenant, a.ID)
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
 		h.live.Set(&integration.Catalogue{})
 		_, _, err = h.call(t, named("Main"))
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
 		require.Len(t, h.list(t), 1)
-		require.NoError(t, h.Remove(t.Context(), tenant, admin, a.ID))
+		require.NoError(t, h.Remove(t.Context(), tenant, a.ID))
 	})
 }
 

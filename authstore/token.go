@@ -33,7 +33,7 @@ const assertionLife = 2 * time.Minute
 // style is fixed: a library that tries both sends a refresh token twice.
 func (p *party) config(redirect string) (*oauth2.Config, error) {
 	values := p.values()
-	token, err := integration.Address(p.g.Token, values)
+	token, err := p.address(p.g.Token)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func (s *Store) revoke(ctx context.Context, p *party, tokens bag) {
 		return
 	}
 	values := p.values()
-	address, err := integration.Address(p.g.Revoke, values)
+	address, err := p.address(p.g.Revoke)
 	if err != nil {
 		return
 	}

@@ -34,7 +34,10 @@ func (c *Console) page(ctx echo.Context) (authorizationPage, error) {
 	if err != nil {
 		return authorizationPage{}, err
 	}
-	p := authorizationPage{authorizationView: c.show(i, a, person(ctx)), Uses: c.uses(a)}
+	p := authorizationPage{authorizationView: c.show(i, a, person(ctx))}
+	if p.Uses, err = c.uses(ctx, a); err != nil {
+		return p, err
+	}
 	if p.Way == nil {
 		return p, nil
 	}
@@ -95,6 +98,7 @@ func (c *Console) addAuthorization(ctx echo.Context) error {
 	if err != nil {
 		return c.again(ctx, f, err)
 	}
+	c.did(ctx, "authorization added", a)
 	c.o.Identity.Flash(ctx, flashDone, "The authorization “"+a.Name+"” is stored. Authorize it now to make it usable.")
 	return c.see(ctx, c.link("integrations", i.ID, "authorizations", a.ID))
 }
@@ -121,6 +125,7 @@ func (c *Console) updateAuthorization(ctx echo.Context) error {
 	if err != nil {
 		return c.again(ctx, f, err)
 	}
+	c.did(ctx, "authorization updated", a)
 	c.o.Identity.Flash(ctx, flashDone, "“"+a.Name+"” is saved. Authorize it again to make it usable.")
 	return c.see(ctx, c.link("integrations", a.Integration, "authorizations", a.ID))
 }
@@ -166,7 +171,7 @@ func (c *Console) removeAuthorization(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = c.o.Authorizations.Remove(ctx.Request().Context(), p.Tenant, person(ctx).UPN, p.ID)
+	err = c.o.Authorizations.Remove(ctx.Request().Context(), p.Tenant, p.ID)
 	if e, ok := errors.AsType[*core.Error](err); ok && e.Kind == core.Conflict {
 		p.InUse = e.Details
 		return c.render(ctx, http.StatusConflict, "remove", view{Title: "Error: " + p.Name + " is in use", Section: "integrations", Data: p})
@@ -174,6 +179,7 @@ func (c *Console) removeAuthorization(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
+	c.did(ctx, "authorization removed", p.Authorization)
 	c.o.Identity.Flash(ctx, flashDone, "“"+p.Name+"” is removed.")
 	if _, known := c.o.Integrations().Integration(p.Integration); !known {
 		return c.see(ctx, c.link("integrations"))
@@ -191,15 +197,13 @@ func (c *Console) makeDefault(ctx echo.Context) error {
 		return err
 	}
 	nodes, node := c.o.Integrations().Nodes(i.ID), posted.Get("node")
-	if node != "" && !slices.ContainsFunc(nodes, func(n integration.Node) bool { return n.ID == node }) {
-		return core.InvalidField("node", "no such node of this integration")
-	}
-	err = c.o.Authorizations.MakeDefault(ctx.Request().Context(), a.Tenant, person(ctx).UPN, a.ID, node)
+	err = c.o.Authorizations.MakeDefault(ctx.Request().Context(), a.Tenant, a.ID, node)
 	switch e, _ := explain(err); {
 	case err == nil:
+		c.did(ctx, "authorization made the default for "+nodeTitle(nodes, node), a)
 		c.o.Identity.Flash(ctx, flashDone, "“"+a.Name+"” is now the default for "+nodeTitle(nodes, node)+".")
 	case e.Kind == core.Conflict:
-		c.o.Identity.Flash(ctx, flashFailed, e.Message)
+		c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
 	default:
 		return err
 	}

@@ -37,10 +37,11 @@ func (c *Console) authorize(ctx echo.Context) error {
 	}
 	v := c.show(i, a, person(ctx))
 	if !v.Popup {
-		_, err := c.o.Authorizations.Grant(ctx.Request().Context(), a.Tenant, person(ctx).UPN, a.ID)
+		_, err := c.o.Authorizations.Grant(ctx.Request().Context(), a.Tenant, a.ID)
 		e, _ := explain(err)
 		switch {
 		case err == nil:
+			c.did(ctx, "authorization granted", a)
 		case e.Kind == core.NotFound || e.Kind == core.Internal:
 			return err
 		default:
@@ -93,14 +94,42 @@ func (c *Console) callback(ctx echo.Context) error {
 			return err
 		}
 		c.notGranted(ctx, a, e, err)
+	} else {
+		c.did(ctx, "authorization granted", a)
 	}
 	return c.see(ctx, c.link("integrations", a.Integration, "authorizations", a.ID, "result")+popupQuery(true))
+}
+
+// check makes a harmless call with an authorization.
+func (c *Console) check(ctx echo.Context) error {
+	i, a, err := c.one(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.o.Check(ctx.Request().Context(), a)
+	e, _ := explain(err)
+	switch {
+	case err == nil:
+		c.o.Identity.Flash(ctx, flashDone, "“"+a.Name+"” works: "+i.Title+" took it.")
+	case e.Kind == core.Internal:
+		return err
+	default:
+		c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
+	}
+	return c.see(ctx, c.link("integrations", i.ID, "authorizations", a.ID))
+}
+
+// did logs who has changed what.
+func (c *Console) did(ctx echo.Context, what string, a integration.Authorization) {
+	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, what,
+		slog.String("by", person(ctx).UPN), slog.String("tenant", a.Tenant),
+		slog.String("integration", a.Integration), slog.String("authorization", a.Name))
 }
 
 // notGranted tells the next page why a try failed, and the log, which would not
 // hear of it: the answer is a redirect.
 func (c *Console) notGranted(ctx echo.Context, a integration.Authorization, e *core.Error, err error) {
-	c.o.Identity.Flash(ctx, flashFailed, e.Message)
+	c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
 	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelWarn, "authorization not granted",
 		slog.String("requestId", server.RequestID(ctx)), slog.String("tenant", a.Tenant),
 		slog.String("integration", a.Integration), slog.String("authorization", a.ID),

@@ -23,15 +23,15 @@ type Records interface {
 	Get(ctx context.Context, tenant, id string) (integration.Authorization, error)
 	Add(ctx context.Context, tenant, by string, d integration.Draft) (integration.Authorization, error)
 	Update(ctx context.Context, tenant, by, id string, d integration.Draft) (integration.Authorization, error)
-	Remove(ctx context.Context, tenant, by, id string) error // Conflict with the uses as details
+	Remove(ctx context.Context, tenant, id string) error // Conflict with the uses as details
 }
 
 // Grants make authorizations usable.
 type Grants interface {
-	MakeDefault(ctx context.Context, tenant, by, id, node string) error // node "": all
+	MakeDefault(ctx context.Context, tenant, id, node string) error // node "": all
 	Begin(ctx context.Context, tenant, id, session string) (address string, err error)
 	Finish(ctx context.Context, tenant, session, integration string, answer url.Values) (integration.Authorization, error)
-	Grant(ctx context.Context, tenant, by, id string) (integration.Authorization, error)
+	Grant(ctx context.Context, tenant, id string) (integration.Authorization, error)
 }
 
 // Authorizations is what the console asks of the room that keeps the secrets.
@@ -47,12 +47,13 @@ type Options struct {
 	Integrations   func() *integration.Catalogue
 	Authorizations Authorizations
 	Upstreams      func(tenant string) []outbound.Upstream
+	Check          func(ctx context.Context, a integration.Authorization) error // makes a harmless call with it
 	Tenant         func(name string) (title string)
 	BaseURL        func() string // configured public address without a slash at the end, "" if none; its path goes before every link
 	SingleSignOn   string        // label of the button; "": none
 	Clock          core.Clock    // nil: the machine's
 	Version        string
-	Log            *slog.Logger // of authorizations that could not be granted; nil: nothing is logged
+	Log            *slog.Logger // for who changed what, and for faults that the answer cannot tell; nil: nothing is logged
 }
 
 // Console serves the pages.
@@ -64,8 +65,8 @@ type Console struct {
 
 // New returns the console. The error says which template does not parse.
 func New(o Options) (*Console, error) {
-	if o.Identity == nil || o.Integrations == nil || o.Authorizations == nil {
-		return nil, errors.New("console: identity, integrations and authorizations are needed")
+	if o.Identity == nil || o.Integrations == nil || o.Authorizations == nil || o.Check == nil {
+		return nil, errors.New("console: identity, integrations, authorizations and check are needed")
 	}
 	if o.Clock == nil {
 		o.Clock = core.SystemClock{}
@@ -109,6 +110,9 @@ func readers() []identity.Role {
 	return []identity.Role{identity.Admin, identity.Integrator, identity.Supervisor, identity.Viewer}
 }
 
+// checkers may try what is there, which calls a provider and changes nothing.
+func checkers() []identity.Role { return []identity.Role{identity.Admin, identity.Integrator} }
+
 func admins() []identity.Role { return []identity.Role{identity.Admin} }
 
 // The paths of things.
@@ -147,6 +151,7 @@ func (c *Console) routes() []route {
 		{post, pathAuth + "/remove", admins(), c.removeAuthorization},
 		{post, pathAuth + "/default", admins(), c.makeDefault},
 		{post, pathAuth + "/authorize", admins(), c.authorize},
+		{post, pathAuth + "/check", checkers(), c.check},
 		{get, pathAuth + "/result", admins(), c.result},
 		{get, "/oauth/callback/:integration", admins(), c.callback},
 

@@ -15,6 +15,7 @@ import (
 
 // fake keeps authorizations in memory, as the room of the secrets would.
 type fake struct {
+	checked    error // the answer of Check
 	mu         sync.Mutex
 	catalogue  func() *integration.Catalogue
 	clock      core.Clock
@@ -124,7 +125,7 @@ func (f *fake) Update(_ context.Context, tenant, by, id string, d integration.Dr
 	return *a, nil
 }
 
-func (f *fake) Remove(_ context.Context, tenant, _, id string) error {
+func (f *fake) Remove(_ context.Context, tenant, id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.find(tenant, id); err != nil {
@@ -139,7 +140,7 @@ func (f *fake) Remove(_ context.Context, tenant, _, id string) error {
 	return nil
 }
 
-func (f *fake) MakeDefault(_ context.Context, tenant, _, id, node string) error {
+func (f *fake) MakeDefault(_ context.Context, tenant, id, node string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a, err := f.find(tenant, id)
@@ -148,6 +149,9 @@ func (f *fake) MakeDefault(_ context.Context, tenant, _, id, node string) error 
 	}
 	if a.Status != integration.Authorized {
 		return core.Errorf(core.Conflict, "Only an authorized one can be the default.")
+	}
+	if node == "nothing" {
+		return core.InvalidField("node", "there is no such node")
 	}
 	a.DefaultFor = append(a.DefaultFor, node)
 	f.defaultsTo = append(f.defaultsTo, node)
@@ -183,7 +187,7 @@ func (f *fake) Finish(_ context.Context, tenant, session, _ string, answer url.V
 	return *a, nil
 }
 
-func (f *fake) Grant(_ context.Context, tenant, _, id string) (integration.Authorization, error) {
+func (f *fake) Grant(_ context.Context, tenant, id string) (integration.Authorization, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	a, err := f.find(tenant, id)

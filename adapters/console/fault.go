@@ -74,7 +74,7 @@ func (c *Console) fail(ctx echo.Context, err error) error {
 	e, status := explain(err)
 	retryAfter(ctx, e)
 	p := faultPage{
-		Heading: headings[e.Kind], Message: e.Message, Advice: advice[e.Kind], Details: e.Details,
+		Heading: headings[e.Kind], Message: sentence(e.Message), Advice: advice[e.Kind], Details: e.Details,
 		RequestID: server.RequestID(ctx), SignIn: e.Kind == core.Unauthenticated,
 		Callback: ctx.Path() == "/oauth/callback/:integration",
 	}

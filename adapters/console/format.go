@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"tandem/adapters/console/identity"
 )
@@ -17,7 +19,7 @@ func (c *Console) funcs() template.FuncMap {
 		"asset": c.assetLink,
 		"when":  func(t time.Time) template.HTML { return when(t, c.o.Clock.Now()) },
 		"date":  date,
-		"count": count,
+		"count": count, "sentence": sentence,
 	}
 }
 
@@ -37,6 +39,20 @@ func when(t, now time.Time) template.HTML {
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of times only
 		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04:05 UTC"), ago(t, now)))
+}
+
+// sentence begins a text with a capital letter and ends it with a full stop, as
+// pages do and errors do not.
+func sentence(text string) string {
+	r, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	text = string(unicode.ToUpper(r)) + text[size:]
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") && !strings.HasSuffix(text, "…") {
+		text += "."
+	}
+	return text
 }
 
 // date shows the day of a time, with the exact time beside.

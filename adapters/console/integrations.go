@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -13,9 +12,6 @@ import (
 	"tandem/core"
 	"tandem/core/integration"
 )
-
-// soon is how long before the end of a grant the console warns.
-const soon = 14 * 24 * time.Hour
 
 // The tones of a status.
 const (
@@ -74,7 +70,7 @@ func summarize(i *integration.Integration, all []integration.Authorization, now 
 		switch a.Status {
 		case integration.Authorized:
 			authorized++
-			if endsSoon(a, now) && (s.Ending == nil || a.Expires.Before(s.Ending.Expires)) {
+			if a.EndsSoon(now) && (s.Ending == nil || a.Expires.Before(s.Ending.Expires)) {
 				s.Ending, s.EndingIn = &a, expiresIn(a, now)
 			}
 		case integration.Reauthorize:
@@ -95,10 +91,6 @@ func summarize(i *integration.Integration, all []integration.Authorization, now 
 		s.Tone, s.Status = toneWait, "Pending Authorization"
 	}
 	return s
-}
-
-func endsSoon(a integration.Authorization, now time.Time) bool {
-	return a.Status == integration.Authorized && !a.Expires.IsZero() && a.Expires.Sub(now) < soon
 }
 
 func expiresIn(a integration.Authorization, now time.Time) string {
@@ -122,6 +114,7 @@ type authorizationView struct {
 	Nodes    []integration.Node // to choose from
 	Popup    bool               // authorizing it is a sign-in at the provider
 	Admin    bool
+	Checks   bool // the reader may try it
 }
 
 func (c *Console) show(i *integration.Integration, a integration.Authorization, p *identity.Person) authorizationView {
@@ -135,7 +128,8 @@ func (c *Console) show(i *integration.Integration, a integration.Authorization, 
 	if v.Way != nil {
 		v.AuthType, v.GrantBy, v.Popup = authType(v.Way.Type), v.Way.Title, v.Way.Type == integration.AuthorizationCode
 	}
-	if now := c.o.Clock.Now(); endsSoon(a, now) {
+	v.Checks = v.Way != nil && v.Way.Account.URL != "" && a.Status == integration.Authorized && slices.Contains(checkers(), p.Role)
+	if now := c.o.Clock.Now(); a.EndsSoon(now) {
 		v.Ending = expiresIn(a, now)
 	}
 	for _, node := range a.DefaultFor {
@@ -227,29 +221,14 @@ func (c *Console) integration(ctx echo.Context) error {
 		page.Ways = append(page.Ways, wayView{g.ID, authType(g.Type), g.Title, g.Help})
 	}
 	for _, n := range c.o.Integrations().Nodes(i.ID) {
-		page.NodesUsing = append(page.NodesUsing, nodeView{n, used(n, page.Authorizations), n.Authorization != ""})
+		node := nodeView{Node: n, Named: n.Authorization != ""}
+		if a := integration.Choose(list, n.ID, n.Authorization); a != nil {
+			v := c.show(i, *a, person(ctx))
+			node.Uses = &v
+		}
+		page.NodesUsing = append(page.NodesUsing, node)
 	}
 	return c.render(ctx, http.StatusOK, "integration", view{Title: i.Title, Section: "integrations", Data: page})
-}
-
-// used returns the authorization that a node goes out with: the one its file
-// names, else its own default, else the default of all.
-func used(n integration.Node, list []authorizationView) *authorizationView {
-	var all *authorizationView
-	for i := range list {
-		a := &list[i]
-		switch {
-		case n.Authorization != "":
-			if strings.EqualFold(a.Name, n.Authorization) {
-				return a
-			}
-		case slices.Contains(a.DefaultFor, n.ID):
-			return a
-		case slices.Contains(a.DefaultFor, ""):
-			all = a
-		}
-	}
-	return all
 }
 
 // one returns the authorization of the path.
@@ -269,16 +248,7 @@ func (c *Console) one(ctx echo.Context) (*integration.Integration, integration.A
 }
 
 // uses lists what needs an authorization.
-func (c *Console) uses(a integration.Authorization) []integration.Use {
-	catalogue := c.o.Integrations()
-	found := catalogue.Uses(a.Tenant, a.Integration, a.Name, slices.Contains(a.DefaultFor, ""))
-	for _, n := range catalogue.Nodes(a.Integration) {
-		if n.Authorization == "" && slices.Contains(a.DefaultFor, n.ID) {
-			use := integration.Use{What: "node " + n.Title, File: n.File, Line: n.Line}
-			if !slices.Contains(found, use) {
-				found = append(found, use)
-			}
-		}
-	}
-	return found
+func (c *Console) uses(ctx echo.Context, a integration.Authorization) ([]integration.Use, error) {
+	all, err := c.o.Authorizations.List(ctx.Request().Context(), a.Tenant, a.Integration)
+	return c.o.Integrations().Uses(all, a.ID), err
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -73,8 +74,15 @@ func (c *Console) addPerson(ctx echo.Context) error {
 	if err != nil {
 		return c.personAgain(ctx, p, err)
 	}
+	c.didTo(ctx, "person added", who.UPN, who.Role)
 	c.o.Identity.Flash(ctx, flashDone, who.Name+" may use the console now.")
 	return c.see(ctx, c.link("people"))
+}
+
+// didTo logs who has changed whose account.
+func (c *Console) didTo(ctx echo.Context, what, upn string, role identity.Role) {
+	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, what, slog.String("by", person(ctx).UPN),
+		slog.String("tenant", person(ctx).Tenant), slog.String("person", upn), slog.String("role", string(role)))
 }
 
 // personAgain shows the form again with what is wrong.
@@ -133,6 +141,7 @@ func (c *Console) changePerson(ctx echo.Context) error {
 	if err != nil {
 		return c.personAgain(ctx, p, err)
 	}
+	c.didTo(ctx, "person changed", p.Editing.UPN, p.Role)
 	if p.Self && password != "" { // the new password ended this session too
 		return c.see(ctx, c.link("login"))
 	}
@@ -161,6 +170,7 @@ func (c *Console) removePerson(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
+	c.didTo(ctx, "person removed", p.UPN, p.Role)
 	c.o.Identity.Flash(ctx, flashDone, p.UPN+" may not use the console any more.")
 	return c.see(ctx, c.link("people"))
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -144,6 +145,7 @@ func newRig(t *testing.T) *rig {
 	r.Console, err = New(Options{
 		Identity: who, Integrations: r.fake.catalogue, Authorizations: r.fake,
 		Upstreams:    func(string) []outbound.Upstream { return r.upstreams },
+		Check:        func(context.Context, integration.Authorization) error { return r.fake.checked },
 		Tenant:       func(name string) string { return strings.ToUpper(name[:1]) + name[1:] + " Ltd" },
 		BaseURL:      func() string { return r.base },
 		SingleSignOn: "Sign in with Contoso", Clock: r.clock, Version: "1.2.3",

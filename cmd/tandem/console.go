@@ -23,9 +23,6 @@ import (
 // tokenTime is above what token addresses take; nobody's request waits for it.
 const tokenTime = 30 * time.Second
 
-// endsSoon is how long before its known end an authorization is reported.
-const endsSoon = 14 * 24 * time.Hour
-
 // connections builds the rooms through which the hub reaches other systems.
 func (h *hub) connections() error {
 	tokens, err := outbound.New(outbound.Options{AllowHosts: h.config.AllowHosts, Timeout: tokenTime})
@@ -83,7 +80,7 @@ func (h *hub) authorizationChanged(a integration.Authorization) {
 	switch {
 	case a.Status == integration.Reauthorize:
 		log.Warn("authorization is refused by its provider and must be granted again", "reason", a.Reason, "since", a.Since)
-	case !a.Expires.IsZero() && a.Expires.Before(h.clock.Now().Add(endsSoon)):
+	case a.EndsSoon(h.clock.Now()):
 		log.Warn("authorization ends soon and must be granted again before", "ends", a.Expires)
 	default:
 		log.Info("authorization changed", "status", string(a.Status))
@@ -122,8 +119,8 @@ func (h *hub) people() error {
 			}
 			return name
 		},
-		BaseURL:      func() string { base, _ := h.base(); return base }, // without one the console is wherever it was called
-		SingleSignOn: label, Clock: h.clock, Version: version, Log: h.log,
+		BaseURL: func() string { base, _ := h.base(); return base }, // without one the console is wherever it was called
+		Check:   h.check, SingleSignOn: label, Clock: h.clock, Version: version, Log: h.log,
 	})
 	if err != nil {
 		return err
@@ -204,7 +201,7 @@ func (h *hub) authorizationFigures() []observe.Figure {
 
 func (h *hub) endingFigures() []observe.Figure {
 	counts := map[string]int{}
-	for _, a := range h.authorizations.Expiring(endsSoon) {
+	for _, a := range h.authorizations.Expiring(integration.WarnBefore) {
 		counts[a.Integration]++
 	}
 	all := make([]observe.Figure, 0, len(counts))

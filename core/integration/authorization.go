@@ -53,6 +53,15 @@ type Authorization struct {
 	Version      int64
 }
 
+// WarnBefore is how long before the known end of a grant administrators are
+// told.
+const WarnBefore = 14 * 24 * time.Hour
+
+// EndsSoon tells whether the grant works and is known to end within WarnBefore.
+func (a Authorization) EndsSoon(now time.Time) bool {
+	return a.Status == Authorized && !a.Expires.IsZero() && a.Expires.Sub(now) < WarnBefore
+}
+
 // Draft is what an administrator fills in. Values holds fields of both kinds;
 // with an update an empty secret keeps the stored one.
 type Draft struct {

@@ -65,24 +65,42 @@ func (c *Catalogue) Nodes(integration string) []Node {
 	return nodes
 }
 
-// Uses returns the nodes and mappings that need the tenant's authorization of
-// that name: those that name it, in any case, and, if it is a default, those
-// that name none. They are sorted by file and line.
-func (c *Catalogue) Uses(tenant, integration, name string, isDefault bool) []Use {
-	needs := func(authorization string) bool {
-		if authorization == "" {
-			return isDefault
+// Choose returns the one of a tenant's authorizations for an integration that
+// goes out: the one of that name, in any case, or, without a name, the default
+// of the node, else the default of all. Nil when there is none.
+func Choose(all []Authorization, node, name string) *Authorization {
+	var common *Authorization
+	for i := range all {
+		switch a := &all[i]; {
+		case name != "":
+			if strings.EqualFold(a.Name, name) {
+				return a
+			}
+		case slices.Contains(a.DefaultFor, node):
+			return a
+		case slices.Contains(a.DefaultFor, ""):
+			common = a
 		}
-		return strings.EqualFold(authorization, strings.TrimSpace(name))
 	}
+	return common
+}
+
+// Uses returns the nodes and mappings that go out with one of a tenant's
+// authorizations for an integration, sorted by file and line.
+func (c *Catalogue) Uses(all []Authorization, id string) []Use {
+	at := slices.IndexFunc(all, func(a Authorization) bool { return a.ID == id })
+	if at < 0 {
+		return nil
+	}
+	needs := func(node, name string) bool { return Choose(all, node, name) == &all[at] }
 	var uses []Use
-	for _, n := range c.Nodes(integration) {
-		if needs(n.Authorization) {
+	for _, n := range c.Nodes(all[at].Integration) {
+		if needs(n.ID, n.Authorization) {
 			uses = append(uses, Use{"node " + n.Title, n.File, n.Line})
 		}
 	}
 	for _, u := range c.uses {
-		if u.integration == integration && (u.tenant == "" || u.tenant == tenant) && needs(u.authorization) {
+		if u.integration == all[at].Integration && (u.tenant == "" || u.tenant == all[at].Tenant) && needs("", u.authorization) {
 			uses = append(uses, Use{"mapping", u.file, u.line})
 		}
 	}

@@ -69,19 +69,30 @@ configurations:
 	foreign := integration.Use{What: "mapping", File: "workflows/y.yaml", Line: 3}
 	for _, u := range []struct {
 		tenant, name string
-		isDefault    bool
+		defaultFor   []string
 		want         []integration.Use
 	}{
-		{"contoso", "night desk", false, []integration.Use{named, nodeB}},
-		{"contoso", "NIGHT DESK ", true, []integration.Use{named, inner, nodeA, nodeB, common}},
-		{"contoso", "other", false, nil},
-		{"contoso", "other", true, []integration.Use{inner, nodeA, common}},
-		{"fabrikam", "Night Desk", false, []integration.Use{nodeB, foreign}},
-		{"fabrikam", "x", true, []integration.Use{nodeA, common}},
+		{"contoso", "night desk", nil, []integration.Use{named, nodeB}},
+		{"contoso", "NIGHT DESK", []string{""}, []integration.Use{named, inner, nodeA, nodeB, common}},
+		{"contoso", "other", nil, nil},
+		{"contoso", "other", []string{""}, []integration.Use{inner, nodeA, common}},
+		{"contoso", "other", []string{"a"}, []integration.Use{nodeA}},
+		{"fabrikam", "Night Desk", nil, []integration.Use{nodeB, foreign}},
+		{"fabrikam", "x", []string{"", "b"}, []integration.Use{nodeA, common}},
 	} {
-		require.Equal(t, u.want, c.Uses(u.tenant, "crm", u.name, u.isDefault), "%+v", u)
+		all := []integration.Authorization{
+			{ID: "0", Tenant: u.tenant, Integration: "crm", Name: "zero"},
+			{ID: "1", Tenant: u.tenant, Integration: "crm", Name: u.name, DefaultFor: u.defaultFor},
+		}
+		require.Equal(t, u.want, c.Uses(all, "1"), "%+v", u)
+		require.Empty(t, c.Uses(all, "0"))
 	}
-	require.Empty(t, c.Uses("contoso", "none", "night desk", true))
+	require.Empty(t, c.Uses(nil, "1"))
+	// A node with a default of its own has no use for the common one.
+	require.Equal(t, []integration.Use{inner, common}, c.Uses([]integration.Authorization{
+		{ID: "1", Tenant: "contoso", Integration: "crm", Name: "x", DefaultFor: []string{""}},
+		{ID: "2", Tenant: "contoso", Integration: "crm", Name: "y", DefaultFor: []string{"a"}},
+	}, "1"))
 }
 
 func TestLive(t *testing.T) {

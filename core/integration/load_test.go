@@ -344,7 +344,7 @@ func FuzzLoad(f *testing.F) {
 				require.NotContains(t, finding.String(), "\n")
 				require.Equal(t, name, finding.File)
 			}
-			c.Uses("t", "acme", "x", true)
+			c.Uses([]integration.Authorization{{ID: "1", Tenant: "t", Integration: "acme", DefaultFor: []string{""}}}, "1")
 			if len(findings) > 0 {
 				continue
 			}

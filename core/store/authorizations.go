@@ -19,6 +19,7 @@ type Authorization struct {
 	SinceMs     int64 `db:"since_ms"`
 	Account     string
 	Base        string
+	Origins     string // that secrets may go to, with spaces between
 	Scopes      string // with spaces between
 	Fields      string // JSON object
 	Secrets     []byte
@@ -52,7 +53,7 @@ type SignIn struct {
 	CreatedMs       int64 `db:"created_ms"`
 }
 
-const authorizationColumns = `id, tenant, integration, name, grant_id, status, reason, since_ms, account, base, scopes,
+const authorizationColumns = `id, tenant, integration, name, grant_id, status, reason, since_ms, account, base, origins, scopes,
 	fields, secrets, tokens, token_ends_ms, renew_ms, ends_ms, warned_ms, version, created_ms, created_by, updated_ms, updated_by`
 
 // authorizationsStamp is the setting that gets another value with each change,
@@ -112,8 +113,8 @@ func (tx *Tx) AuthorizationNames(ctx context.Context, tenant, integration string
 
 // InsertAuthorization stores a new authorization. Its name must be free.
 func (tx *Tx) InsertAuthorization(ctx context.Context, a Authorization) error {
-	_, err := tx.exec(ctx, "INSERT INTO authorizations ("+authorizationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		a.ID, a.Tenant, a.Integration, a.Name, a.Grant, a.Status, a.Reason, a.SinceMs, a.Account, a.Base, a.Scopes,
+	_, err := tx.exec(ctx, "INSERT INTO authorizations ("+authorizationColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		a.ID, a.Tenant, a.Integration, a.Name, a.Grant, a.Status, a.Reason, a.SinceMs, a.Account, a.Base, a.Origins, a.Scopes,
 		a.Fields, a.Secrets, a.Tokens, a.TokenEndsMs, a.RenewMs, a.EndsMs, a.WarnedMs, a.Version, a.CreatedMs, a.CreatedBy, a.UpdatedMs, a.UpdatedBy)
 	if err != nil {
 		return err
@@ -125,10 +126,10 @@ func (tx *Tx) InsertAuthorization(ctx context.Context, a Authorization) error {
 // lease; false when the stored one is of another version, or gone. Its secrets
 // stay as they are stored.
 func (tx *Tx) SaveAuthorization(ctx context.Context, a Authorization) (bool, error) {
-	n, err := tx.exec(ctx, `UPDATE authorizations SET name = ?, grant_id = ?, status = ?, reason = ?, since_ms = ?, account = ?, base = ?, scopes = ?,
+	n, err := tx.exec(ctx, `UPDATE authorizations SET name = ?, grant_id = ?, status = ?, reason = ?, since_ms = ?, account = ?, base = ?, origins = ?, scopes = ?,
 		fields = ?, tokens = ?, token_ends_ms = ?, renew_ms = ?, ends_ms = ?, warned_ms = ?, updated_ms = ?, updated_by = ?,
 		version = version + 1, lease_owner = '', lease_ms = 0 WHERE id = ? AND version = ?`,
-		a.Name, a.Grant, a.Status, a.Reason, a.SinceMs, a.Account, a.Base, a.Scopes,
+		a.Name, a.Grant, a.Status, a.Reason, a.SinceMs, a.Account, a.Base, a.Origins, a.Scopes,
 		a.Fields, a.Tokens, a.TokenEndsMs, a.RenewMs, a.EndsMs, a.WarnedMs, a.UpdatedMs, a.UpdatedBy, a.ID, a.Version)
 	if err != nil || n == 0 {
 		return false, err

@@ -9,7 +9,8 @@ CREATE TABLE authorizations (
     reason        TEXT    NOT NULL,
     since_ms      INTEGER NOT NULL,           -- of the status
     account       TEXT    NOT NULL,           -- who granted it, as the provider says
-    base          TEXT    NOT NULL,           -- base address; the credential goes to its host only
+    base          TEXT    NOT NULL,           -- base address of its API
+    origins       TEXT    NOT NULL,           -- schemes and hosts that its secrets may go to, with spaces between
     scopes        TEXT    NOT NULL,           -- granted, with spaces between
     fields        TEXT    NOT NULL,           -- JSON object: values that are no secrets
     secrets       BLOB,                       -- sealed JSON object
