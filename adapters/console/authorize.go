@@ -123,7 +123,7 @@ func (c *Console) check(ctx echo.Context) error {
 func (c *Console) did(ctx echo.Context, what string, a integration.Authorization) {
 	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, what,
 		slog.String("by", person(ctx).UPN), slog.String("tenant", a.Tenant),
-		slog.String("integration", a.Integration), slog.String("authorization", a.Name))
+		slog.String("integration", a.Integration), slog.String("name", a.Name))
 }
 
 // notGranted tells the next page why a try failed, and the log, which would not
@@ -132,7 +132,7 @@ func (c *Console) notGranted(ctx echo.Context, a integration.Authorization, e *c
 	c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
 	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelWarn, "authorization not granted",
 		slog.String("requestId", server.RequestID(ctx)), slog.String("tenant", a.Tenant),
-		slog.String("integration", a.Integration), slog.String("authorization", a.ID),
+		slog.String("integration", a.Integration), slog.String("id", a.ID),
 		slog.String("kind", string(e.Kind)), slog.String("error", err.Error()))
 }
 

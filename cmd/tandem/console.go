@@ -76,7 +76,7 @@ func (h *hub) redirect(id string) (string, error) {
 
 func (h *hub) authorizationChanged(a integration.Authorization) {
 	h.metrics.AuthorizationChanged(a.Integration, string(a.Status))
-	log := h.log.With("tenant", a.Tenant, "integration", a.Integration, "authorization", a.Name)
+	log := h.log.With("tenant", a.Tenant, "integration", a.Integration, "name", a.Name)
 	switch {
 	case a.Status == integration.Reauthorize:
 		log.Warn("authorization is refused by its provider and must be granted again", "reason", a.Reason, "since", a.Since)

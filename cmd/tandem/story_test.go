@@ -153,8 +153,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	pop.Screenshot("authorized")
 	pop.Follow(".default-form button") // the account was shown before
 	pop.WaitText(".tag", "Default")
-	pop.Click("[data-close]")
-	pop.WaitClosed()
+	pop.CloseWith("[data-close]")
 	p.WaitText(row, "Authorized") // without a reload
 	p.WaitText(row, "Default")
 	require.Contains(t, p.Text(row), "integration@contoso.example")
@@ -163,7 +162,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	// The provider takes it away; the hub notices with the next call.
 	p.Follow("tbody .title")
 	p.Follow("#check")
-	p.WaitText(".notice", "works")
+	p.WaitText(".notice.good", "works")
 	v := p.Stranger()
 	v.Go(d.vendors + "/salesforce/sandbox/sessions")
 	v.Screenshot("sandbox-sessions")
@@ -172,7 +171,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	p.WaitText("main", "Re-authorization required")
 	require.Contains(t, p.Text("main"), "invalid_grant")
 	p.Go(d.base + salesforce)
-	p.WaitText(".notice.bad", "Re-authorization required: Production")
+	p.WaitText("#live .notice.bad", "Re-authorization required: Production")
 	p.Screenshot("re-authorization-required")
 	p.Go(d.base + "/console/integrations")
 	p.WaitText("main table", "Re-authorization required")
@@ -181,8 +180,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	p.Go(d.base + salesforce)
 	pop = p.Popup(func() { p.Click(row + " " + authorize) })
 	signIn(t, pop, "")
-	pop.Click("[data-close]")
-	pop.WaitClosed()
+	pop.CloseWith("[data-close]")
 	p.WaitText(row+" .pill.good", "Authorized")
 	require.Contains(t, p.Text(row), "Default")
 
@@ -193,6 +191,8 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	require.Empty(t, p.Value(`[name="v.client_secret"]`), "a secret is never shown")
 	p.Fill("#name", "Production org")
 	p.Follow("main form button.primary")
+	p.WaitText("main", "Authorize it again")
+	p.Go(d.base + salesforce)
 	p.WaitText(row, "Production org")
 	p.WaitText(row, "Authorization Pending")
 
@@ -218,8 +218,7 @@ func TestRemoveIsRefusedWhileUsedInTheBrowser(t *testing.T) {
 	signIn(t, pop, "")
 	pop.Follow(".default-form button")
 	pop.WaitText(".tag", "Default")
-	pop.Click("[data-close]")
-	pop.WaitClosed()
+	pop.CloseWith("[data-close]")
 	p.WaitText(row, "Default")
 	p.Screenshot("manage-webex")
 	p.Click(row + " summary")

@@ -245,15 +245,17 @@ func (p *Page) Popup(trigger func()) *Page {
 	}
 }
 
-// WaitClosed waits until the page has closed itself.
-func (p *Page) WaitClosed() {
+// CloseWith clicks what closes the page's window, and waits until it has.
+func (p *Page) CloseWith(sel string) {
 	p.tb.Helper()
-	late := time.NewTimer(limit)
-	defer late.Stop()
+	p.Wait(sel)
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	defer cancel()
+	_, err := chromedp.Run(ctx, chromedp.Click(chromedp.CSS(sel))) // fails when the window is gone before the click is over
 	select {
 	case <-p.closed:
-	case <-late.C:
-		p.tb.Fatalf("browser: the window stays open\nat %s", p.URL())
+	case <-ctx.Done():
+		p.tb.Fatalf("browser: the window stays open: %v\nat %s", err, p.URL())
 	}
 }
 
