@@ -133,7 +133,11 @@ func (c *Console) show(i *integration.Integration, a integration.Authorization, 
 		v.Ending = expiresIn(a, now)
 	}
 	for _, node := range a.DefaultFor {
-		v.Default = append(v.Default, nodeTitle(v.Nodes, node))
+		title := nodeTitle(v.Nodes, node)
+		if node == "" && len(v.Nodes) == 0 {
+			title = "" // the tag says enough
+		}
+		v.Default = append(v.Default, title)
 	}
 	return v
 }

@@ -122,7 +122,7 @@ func (s *Server) goBack(w http.ResponseWriter, r *http.Request, req *request, an
 		to.RawQuery += "&"
 	}
 	to.RawQuery += answer.Encode()
-	http.Redirect(w, r, to.String(), http.StatusSeeOther)
+	http.Redirect(w, r, to.String(), http.StatusSeeOther) //nolint:gosec // that is what an authorization server does
 }
 
 func (s *Server) signIn(w http.ResponseWriter, req *request, email, problem string) {

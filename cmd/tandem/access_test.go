@@ -128,7 +128,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			name := r.Method + " " + r.Path
 			roles, isConsole := access[name]
 			adapter, isOther := otherRoutes[name]
-			require.True(t, isConsole != isOther, "%s %s must stand in exactly one table of who may call it", listener, name)
+			require.NotEqual(t, isConsole, isOther, "%s %s must stand in exactly one table of who may call it", listener, name)
 			for who, v := range w.visitors {
 				rec := v.ask(t, h, handler.Echo(), r.Method, w.path(r.Path), w.form(r.Method))
 				asked++

@@ -227,9 +227,9 @@ func (c *config) validate() error {
 		{unsafeErr != nil, "unsafe-durability: want true or false"},
 		{allowErr != nil, fmt.Sprintf("allow-hosts: %v", allowErr)},
 		{hostsErr != nil, fmt.Sprintf("callback-hosts: %v", hostsErr)},
-		{c.EntraIssuer != "" && !strings.HasPrefix(c.EntraIssuer, "https://"), "entra-issuer: want an https address"},
-		{c.EntraJWKSURL != "" && !strings.HasPrefix(c.EntraJWKSURL, "https://"), "entra-jwks-url: want an https address"},
-		{c.OIDCIssuer != "" && (!strings.HasPrefix(c.OIDCIssuer, "https://") || badURL(c.OIDCIssuer)), "oidc-issuer: want an https address"},
+		{badHTTPS(strings.ReplaceAll(c.EntraIssuer, "{tenantid}", "x")), "entra-issuer: want an https address"},
+		{badHTTPS(c.EntraJWKSURL), "entra-jwks-url: want an https address"},
+		{badHTTPS(c.OIDCIssuer), "oidc-issuer: want an https address"},
 		{(c.OIDCIssuer == "") != (c.OIDCClientID == ""), "oidc-issuer and oidc-client-id: want both or neither"},
 		{missing(c.TLSCertFile), "tls-cert-file: no such file"},
 		{missing(c.TLSKeyFile), "tls-key-file: no such file"},
@@ -268,6 +268,11 @@ func missing(file string) bool {
 func badAddress(text string) bool {
 	_, port, err := net.SplitHostPort(text)
 	return err != nil || port == ""
+}
+
+// badHTTPS tells whether a setting that is given is no https address.
+func badHTTPS(text string) bool {
+	return text != "" && (badURL(text) || !strings.HasPrefix(text, "https://"))
 }
 
 func badURL(text string) bool {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -31,11 +32,11 @@ func (h *hub) connections() error {
 	}
 	h.tokens = tokens
 	h.authorizations = authstore.New(authstore.Options{
-		DB: h.db, Sealer: h.sealer, Clock: h.clock, Chance: chance, HTTP: tokens.HTTPClient(),
+		DB: h.db, Sealer: h.sealer, Clock: h.clock, Chance: rand.Float64, HTTP: tokens.HTTPClient(),
 		Integrations: h.catalogue, Redirect: h.redirect, Changed: h.authorizationChanged,
 	})
 	h.outbound, err = outbound.New(outbound.Options{
-		AllowHosts: h.config.AllowHosts, Authorizer: h.authorizations, Clock: h.clock, Chance: chance,
+		AllowHosts: h.config.AllowHosts, Authorizer: h.authorizations, Clock: h.clock, Chance: rand.Float64,
 		Observe: func(a outbound.Attempt) { h.metrics.OutboundAttempt(a.Name, string(a.Outcome), a.Duration) },
 		Changed: h.breakerChanged,
 	})

@@ -30,9 +30,6 @@ import (
 	"tandem/core/store"
 )
 
-// chance is the randomness that rooms are lent.
-var chance = rand.Float64
-
 type serveCommand struct{}
 
 // Run serves until it is told to stop.
@@ -122,7 +119,7 @@ func (h *hub) rooms(ctx context.Context) (err error) {
 	h.deliverer = delivery.New(delivery.Options{
 		DB: h.db, Clock: h.clock, Sender: h.outbound, Hosts: hosts, Sealer: h.sealer,
 		Sign: newSigners(h.db, h.sealer).sign, Render: powerautomate.Render, May: h.mayReceive,
-		Chance: chance, Observe: h.attempted, Failed: h.failed,
+		Chance: rand.Float64, Observe: h.attempted, Failed: h.failed,
 	})
 	h.engine = engine.New(engine.Options{DB: h.db, Clock: h.clock, Deliver: h.deliverer.Wake, Observe: h.happened})
 	if h.mapped, err = loadMappings(ctx, mappingFiles(c)(), h.engine); err != nil {
