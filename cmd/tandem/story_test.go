@@ -106,7 +106,7 @@ func signIn(t *testing.T, pop *browser.Page, shot string) {
 		pop.Screenshot(shot)
 	}
 	pop.Follow("#sign-in")
-	pop.WaitText("h1", "Authorized as integration@contoso.example")
+	pop.WaitText(".account", "integration@contoso.example")
 	require.Empty(t, pop.Violations())
 }
 
