@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,9 +42,20 @@ type Page struct {
 
 // New starts a headless browser that ends with the test, and opens an empty page
 // of 1280 pixels in the light scheme. Pictures go to dir, which is made when it
-// is needed; "" means a folder of the test's that does not outlive it.
+// is needed; "" means a folder of the test's that does not outlive it. On a
+// machine without Chromium the test is skipped, in CI it fails.
 func New(tb testing.TB, dir string) *Page {
 	tb.Helper()
+	found := slices.ContainsFunc([]string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}, func(name string) bool {
+		_, err := exec.LookPath(name)
+		return err == nil
+	})
+	switch {
+	case !found && os.Getenv("CI") == "true":
+		tb.Fatal("browser: the Debian package chromium is missing")
+	case !found:
+		tb.Skip("chromium is missing; apt-get install chromium")
+	}
 	if dir == "" {
 		dir = tb.TempDir()
 	}
