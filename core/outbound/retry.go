@@ -108,7 +108,7 @@ func (s *session) again() bool {
 func (s *session) repeatable(e *core.Error) bool {
 	switch e.Kind {
 	case core.Unavailable:
-		return true // nothing was done
+		return !s.last.sent || s.call.idempotent() // an answer may be of this kind by a rule
 	case core.Throttled:
 		return s.call.idempotent() && e.RetryAfter > 0
 	case core.Uncertain:

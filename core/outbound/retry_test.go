@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/integration"
 )
 
 func TestWhatIsRepeated(t *testing.T) {
@@ -107,6 +108,37 @@ func TestPostIsRepeatedOnlyWhenNothingWasSent(t *testing.T) {
 		require.Equal(t, int64(3), dials.Load())
 		require.Equal(t, int64(2), handled.Load())
 	})
+}
+
+// TestAnswersThatRulesCallUnavailable: whatever a rule calls it, the request was
+// written and answered.
+func TestAnswersThatRulesCallUnavailable(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		method   string
+		keyed    bool
+		attempts int
+	}{
+		"GET":           {http.MethodGet, false, 3},
+		"POST":          {http.MethodPost, false, 1},
+		"POST with key": {http.MethodPost, true, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				attempts := 0
+				c := inMemory(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+					attempts++
+					w.WriteHeader(http.StatusServiceUnavailable)
+				})
+				call := newCall(t, row.method, crm, "")
+				call.Repeatable = row.keyed
+				call.Errors = []integration.ErrorRule{{Status: http.StatusServiceUnavailable, Kind: core.Unavailable}}
+				_, err := c.Call(t.Context(), call)
+				requireError(t, err, core.Unavailable, "")
+				require.Equal(t, row.attempts, attempts)
+			})
+		})
+	}
 }
 
 // TestUncertaintyIsNotForgotten: when the first attempt may have reached the
