@@ -64,7 +64,9 @@ func judgeFault(err error) (Outcome, error) {
 	}
 }
 
-// judge gives an answer its error, or nil, and its verdict. A rule of the integration comes before the status.
+// judge gives an answer its error, or nil, and its verdict. A rule of the
+// integration comes before the status; it can excuse a 5xx, but an answer below
+// that shows that the upstream is up, whatever a rule calls it.
 func (s *session) judge(r *Response) (*core.Error, error) {
 	kind, ruled := rule(s.call.Errors, r)
 	if !ruled {
@@ -74,7 +76,7 @@ func (s *session) judge(r *Response) (*core.Error, error) {
 		return nil, nil
 	}
 	var v error
-	if ruled && core.Table[kind].TripsBreaker || !ruled && (r.Status >= 500 || r.Status < 200) {
+	if r.Status >= 500 && (!ruled || core.Table[kind].TripsBreaker) {
 		v = errFailed
 	}
 	e := &core.Error{Kind: kind, Message: target(s.call.Request) + " answered " + strconv.Itoa(r.Status)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/integration"
 )
 
 // TestBreakerAtADeadUpstream: 100 calls a second for two minutes at an upstream
@@ -179,6 +181,38 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 					if row.err != nil {
 						call.Credential = credential
 					}
+					_, _ = c.Call(t.Context(), call)
+				}
+				require.Equal(t, row.state, c.Upstreams("")[0].State)
+			})
+		})
+	}
+}
+
+// TestRulesAndTheBreaker: what a rule calls an answer keeps the breaker closed
+// after a 5xx, but never opens it after another answer.
+func TestRulesAndTheBreaker(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		status int
+		kind   core.Kind
+		state  State
+	}{
+		{302, core.Unavailable, Closed},
+		{400, core.Unavailable, Closed},
+		{423, core.Unavailable, Closed},
+		{400, core.Uncertain, Closed},
+		{500, core.Conflict, Closed},
+		{503, core.Throttled, Closed},
+		{503, core.Unavailable, Open},
+		{500, core.Uncertain, Open},
+	} {
+		t.Run(strconv.Itoa(row.status)+" "+string(row.kind), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := inMemory(t, Options{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(row.status) })
+				for range 20 {
+					call := newCall(t, http.MethodPost, crm, "")
+					call.Errors = []integration.ErrorRule{{Status: row.status, Kind: row.kind}}
 					_, _ = c.Call(t.Context(), call)
 				}
 				require.Equal(t, row.state, c.Upstreams("")[0].State)
