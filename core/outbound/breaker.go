@@ -50,6 +50,7 @@ func (u *upstream) move(to State) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.state, u.since, u.nextProbe = to, u.clock.Now(), time.Time{}
+	u.period++
 	switch to {
 	case Open:
 		u.nextProbe = u.since.Add(openFor)
@@ -87,10 +88,10 @@ func (u *upstream) refused() *core.Error {
 func (u *upstream) watch(attempt func(probe bool) error) *core.Error {
 	_, err := u.breaker.Execute(func() (struct{}, error) {
 		u.mu.Lock()
-		probe := u.state == HalfOpen
+		probe, period := u.state == HalfOpen, u.period
 		u.mu.Unlock()
 		v := attempt(probe)
-		u.count(v)
+		u.count(v, period)
 		return struct{}{}, v
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
@@ -99,13 +100,15 @@ func (u *upstream) watch(attempt func(probe bool) error) *core.Error {
 	return nil
 }
 
-// count takes a verdict into the counts.
-func (u *upstream) count(v error) {
-	if errors.Is(v, errNoVerdict) {
-		return
-	}
+// count takes the verdict of an attempt into the counts, unless the state has
+// changed since it began: a late failure says nothing about an upstream that
+// has healed meanwhile. gobreaker does the same.
+func (u *upstream) count(v error, period int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if errors.Is(v, errNoVerdict) || period != u.period {
+		return
+	}
 	bad := errors.Is(v, errFailed)
 	if bad {
 		u.failures++

@@ -266,6 +266,44 @@ func TestSlowFailuresCount(t *testing.T) {
 	})
 }
 
+// TestCallsFromBeforeAreNoWitnesses: what began before the breaker opened says
+// nothing about the upstream that has healed since.
+func TestCallsFromBeforeAreNoWitnesses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := inMemory(t, Options{}, func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/slow":
+				time.Sleep(50 * time.Second)
+				w.WriteHeader(http.StatusInternalServerError)
+			case "/down":
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		})
+		post := func(path string) {
+			call := newCall(t, http.MethodPost, crm+path, "")
+			call.Deadline = time.Minute
+			_, _ = c.Call(t.Context(), call)
+		}
+		var calls sync.WaitGroup
+		for range 20 {
+			calls.Go(func() { post("/slow") })
+		}
+		synctest.Wait()
+		for range 5 {
+			post("/down")
+		}
+		require.Equal(t, Open, c.Upstreams("")[0].State)
+		time.Sleep(31 * time.Second)
+		post("")
+		require.Equal(t, Closed, c.Upstreams("")[0].State)
+		calls.Wait()
+		require.Zero(t, c.Upstreams("")[0].Failures)
+		post("/down")
+		require.Equal(t, Closed, c.Upstreams("")[0].State)
+		require.Equal(t, 1, c.Upstreams("")[0].Failures)
+	})
+}
+
 // TestFailuresFarApart: failures in a row open the breaker however slowly they
 // come, and half of the calls only within the window.
 func TestFailuresFarApart(t *testing.T) {

@@ -182,7 +182,7 @@ func TestRetriesHaveABudget(t *testing.T) {
 		for range offered {
 			_, err := c.Call(t.Context(), newCall(t, http.MethodGet, crm, ""))
 			requireError(t, err, core.Uncertain, CodeUpstreamFailed)
-			c.upstreams.list("")[0].count(nil) // keeps the breaker closed
+			c.upstreams.list("")[0].count(nil, 0) // keeps the breaker closed
 			c.upstreams.list("")[0].window = window{}
 		}
 		require.LessOrEqual(t, n, offered+offered/10+budgetBurst)

@@ -142,6 +142,7 @@ type upstream struct {
 	queue    []chan struct{} // each is closed when its turn has come
 
 	state     State
+	period    int // counts the changes of the state
 	since     time.Time
 	nextProbe time.Time
 	failures  int
