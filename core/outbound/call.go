@@ -89,7 +89,6 @@ func (c *Client) Call(ctx context.Context, call Call) (*Response, error) {
 	defer cancel()
 
 	s := &session{client: c, call: &call, caller: caller, ctx: ctx, up: c.upstreams.get(&call)}
-	s.total = s.remaining()
 	defer s.up.announce()
 	if err := s.up.refusal(); err != nil {
 		s.report(OutcomeCircuitOpen, 0)

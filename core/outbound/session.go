@@ -18,7 +18,6 @@ type session struct {
 	ctx    context.Context //nolint:containedctx // the caller's with the deadline
 	up     *upstream
 
-	total    time.Duration // that the call began with
 	attempts int
 	renewed  bool    // the credential was refused once
 	last     outcome // of the last attempt
@@ -119,8 +118,9 @@ func (s *session) send(req *http.Request) outcome {
 		given := s.remaining()
 		var v error
 		o, word, v = s.exchange(req)
-		if word == OutcomeTimeout && given < time.Second && given < s.total/2 {
-			// The call had spent its time elsewhere: no word about the upstream.
+		if word == OutcomeTimeout && given < fairTime {
+			// A hurried caller, or one that had spent its time elsewhere: no
+			// word about the upstream, whose breaker others share.
 			v = errNoVerdict
 		}
 		return v
