@@ -11,8 +11,9 @@ import (
 const maxPerAddress = 1024
 
 // fairListener closes the connections of an address that holds too many, so
-// that one caller cannot take all descriptors. Trusted proxies, who stand for
-// many callers, are not counted.
+// that one caller cannot take all descriptors. For IPv6 an address is the 64
+// bits that one subscriber has at least. Trusted proxies, who stand for many
+// callers, are not counted.
 type fairListener struct {
 	net.Listener
 
@@ -38,11 +39,20 @@ func (l *fairListener) Accept() (net.Conn, error) {
 		if !ok || l.proxies.trust(a) {
 			return c, nil
 		}
+		a = network(a)
 		if l.take(a) {
 			return &fairConn{Conn: c, free: sync.OnceFunc(func() { l.free(a) })}, nil
 		}
 		_ = c.Close()
 	}
+}
+
+// network is what is counted as one address.
+func network(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
+	return netip.PrefixFrom(a, 64).Masked().Addr()
 }
 
 func (l *fairListener) take(a netip.Addr) bool {

@@ -9,6 +9,58 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// from is a connection from an address that the machine need not have.
+type from struct {
+	net.Conn
+
+	addr string
+}
+
+func (f from) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(f.addr)) }
+
+// arrivals is a listener to which connections come when the test says so.
+type arrivals struct {
+	net.Listener
+
+	next chan net.Conn
+}
+
+func (a arrivals) Accept() (net.Conn, error) {
+	c, ok := <-a.next
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func TestConnectionsPerNetwork(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		first, second, third string
+		taken                bool
+	}{
+		{"[2001:db8::1]:1", "[2001:db8::ffff:2]:2", "[2001:db8::3]:3", false},
+		{"[2001:db8::1]:1", "[2001:db8::ffff:2]:2", "[2001:db8:0:1::1]:3", true},
+		{"192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3", true},
+		{"192.0.2.1:1", "[::ffff:192.0.2.1]:2", "192.0.2.1:3", false},
+	} {
+		inner := arrivals{next: make(chan net.Conn, 3)}
+		l := newFairListener(inner, 2, nil)
+		for _, addr := range []string{c.first, c.second, c.third} {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+			inner.next <- from{ours, addr}
+		}
+		close(inner.next)
+		for range 2 {
+			_, err := l.Accept()
+			require.NoError(t, err)
+		}
+		_, err := l.Accept()
+		require.Equal(t, c.taken, err == nil, c.third)
+	}
+}
+
 func TestConnectionsPerAddress(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range []proxies{nil, {netip.MustParsePrefix("127.0.0.0/8")}} {
