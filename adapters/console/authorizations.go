@@ -11,6 +11,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/integration"
+	"tandem/core/server"
 )
 
 // valueView is a field of an authorization as it is shown.
@@ -132,7 +133,7 @@ func (c *Console) updateAuthorization(ctx echo.Context) error {
 
 // again shows a form that was not accepted with all that was typed but secrets.
 func (c *Console) again(ctx echo.Context, f authorizationForm, err error) error {
-	e, status := explain(err)
+	e, status := server.Explain(err)
 	switch e.Kind {
 	case core.NotFound, core.Unauthenticated, core.Forbidden:
 		return err
@@ -140,7 +141,7 @@ func (c *Console) again(ctx echo.Context, f authorizationForm, err error) error 
 		status = http.StatusUnprocessableEntity
 	}
 	f.refuse(e)
-	retryAfter(ctx, e)
+	server.RetryAfter(ctx.Response().Header(), e)
 	if broken := c.draw(ctx, status, f); broken != nil {
 		return errors.Join(err, broken)
 	}
@@ -198,7 +199,7 @@ func (c *Console) makeDefault(ctx echo.Context) error {
 	}
 	nodes, node := c.o.Integrations().Nodes(i.ID), posted.Get("node")
 	err = c.o.Authorizations.MakeDefault(ctx.Request().Context(), a.Tenant, a.ID, node)
-	switch e, _ := explain(err); {
+	switch e, _ := server.Explain(err); {
 	case err == nil:
 		c.did(ctx, "authorization made the default for "+nodeTitle(nodes, node), a)
 		c.o.Identity.Flash(ctx, flashDone, "“"+a.Name+"” is now the default for "+nodeTitle(nodes, node)+".")

@@ -38,7 +38,7 @@ func (c *Console) authorize(ctx echo.Context) error {
 	v := c.show(i, a, person(ctx))
 	if !v.Popup {
 		_, err := c.o.Authorizations.Grant(ctx.Request().Context(), a.Tenant, a.ID)
-		e, _ := explain(err)
+		e, _ := server.Explain(err)
 		switch {
 		case err == nil:
 			c.did(ctx, "authorization granted", a)
@@ -89,7 +89,7 @@ func (c *Console) callback(ctx echo.Context) error {
 		return err
 	}
 	if err != nil {
-		e, _ := explain(err)
+		e, _ := server.Explain(err)
 		if e.Kind == core.Internal {
 			return err
 		}
@@ -107,7 +107,7 @@ func (c *Console) check(ctx echo.Context) error {
 		return err
 	}
 	err = c.o.Check(ctx.Request().Context(), a)
-	e, _ := explain(err)
+	e, _ := server.Explain(err)
 	switch {
 	case err == nil:
 		c.o.Identity.Flash(ctx, flashDone, "“"+a.Name+"” works: "+i.Title+" took it.")

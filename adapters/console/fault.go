@@ -2,9 +2,6 @@ package console
 
 import (
 	"errors"
-	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -50,29 +47,14 @@ var (
 	}
 )
 
-// explain returns the error to show, and its status.
-func explain(err error) (*core.Error, int) {
-	e, ok := errors.AsType[*core.Error](err)
-	if !ok {
-		e = &core.Error{Kind: core.Internal}
-		if he, ok := errors.AsType[*echo.HTTPError](err); ok && he.Code == http.StatusNotFound {
-			e = core.Errorf(core.NotFound, "There is no such page.")
-		}
-	}
-	if e.Status >= 400 && e.Status < 600 {
-		return e, e.Status
-	}
-	return e, core.Table[e.Kind].Status
-}
-
 // fail answers an error with a page, and returns it for the server, which logs
 // what is the hub's fault.
 func (c *Console) fail(ctx echo.Context, err error) error {
 	if ctx.Response().Committed {
 		return err
 	}
-	e, status := explain(err)
-	retryAfter(ctx, e)
+	e, status := server.Explain(err)
+	server.RetryAfter(ctx.Response().Header(), e)
 	p := faultPage{
 		Heading: headings[e.Kind], Message: sentence(e.Message), Advice: advice[e.Kind], Details: e.Details,
 		RequestID: server.RequestID(ctx), SignIn: e.Kind == core.Unauthenticated,
@@ -93,13 +75,6 @@ func (c *Console) fail(ctx echo.Context, err error) error {
 		return errors.Join(err, broken)
 	}
 	return err
-}
-
-func retryAfter(ctx echo.Context, e *core.Error) {
-	if e.RetryAfter > 0 {
-		seconds := (e.RetryAfter + time.Second - 1) / time.Second
-		ctx.Response().Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-	}
 }
 
 func (c *Console) unknown(echo.Context) error {

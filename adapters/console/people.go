@@ -9,6 +9,7 @@ import (
 
 	"tandem/adapters/console/identity"
 	"tandem/core"
+	"tandem/core/server"
 )
 
 func (c *Console) people(ctx echo.Context) error {
@@ -87,7 +88,7 @@ func (c *Console) didTo(ctx echo.Context, what, upn string, role identity.Role) 
 
 // personAgain shows the form again with what is wrong.
 func (c *Console) personAgain(ctx echo.Context, p personPage, err error) error {
-	e, status := explain(err)
+	e, status := server.Explain(err)
 	switch e.Kind {
 	case core.NotFound, core.Internal:
 		return err

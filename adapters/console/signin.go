@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tandem/core"
+	"tandem/core/server"
 )
 
 // loginPage is the form of the sign-in.
@@ -61,11 +62,11 @@ func (c *Console) goOn(ctx echo.Context) error {
 
 // notSignedIn shows the form again; a fault of the hub is also returned.
 func (c *Console) notSignedIn(ctx echo.Context, upn string, err error) error {
-	e, status := explain(err)
+	e, status := server.Explain(err)
 	if e.Kind == core.Internal {
 		return err
 	}
-	retryAfter(ctx, e)
+	server.RetryAfter(ctx.Response().Header(), e)
 	if broken := c.drawLogin(ctx, status, loginPage{UPN: upn, Message: e.Message}); broken != nil {
 		return errors.Join(err, broken)
 	}
@@ -121,7 +122,7 @@ func (c *Console) setup(ctx echo.Context) error {
 		c.o.Identity.Flash(ctx, flashDone, "Welcome, "+who.Name+". Connect your first integration here.")
 		return c.goOn(ctx)
 	}
-	e, status := explain(err)
+	e, status := server.Explain(err)
 	if e.Kind == core.Internal {
 		return err
 	}
@@ -130,7 +131,7 @@ func (c *Console) setup(ctx echo.Context) error {
 		p.Notes["token"] = e.Message
 	}
 	status = p.note(e, status)
-	retryAfter(ctx, e)
+	server.RetryAfter(ctx.Response().Header(), e)
 	if broken := c.drawSetup(ctx, status, p); broken != nil {
 		return errors.Join(err, broken)
 	}

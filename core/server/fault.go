@@ -49,7 +49,10 @@ func tooLarge(limit int64) *core.Error {
 
 func internal() *core.Error { return &core.Error{Kind: core.Internal} }
 
-// explain finds what to answer for any error, and with which status.
+// Explain returns what to answer for any error, and with which status, of 400 to
+// 599. What has no kind is Internal, and its text is for the log only.
+func Explain(err error) (*core.Error, int) { return explain(err) }
+
 func explain(err error) (*core.Error, int) {
 	e, ok := errors.AsType[*core.Error](err)
 	if !ok {
@@ -114,6 +117,14 @@ func (s *Server) fail(c echo.Context, err error) {
 	}
 }
 
+// RetryAfter sets the header that says when to come back, if the error knows: in
+// whole seconds, never too early.
+func RetryAfter(h http.Header, e *core.Error) {
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
+	}
+}
+
 // errorBody is the one form of a failure's answer.
 type errorBody struct {
 	Error errorText `json:"error"`
@@ -138,9 +149,7 @@ func answer(c echo.Context, e *core.Error, code int) {
 		text.Details = []core.Detail{}
 	}
 	h := c.Response().Header()
-	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
-	}
+	RetryAfter(h, e)
 	switch code {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
