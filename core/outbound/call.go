@@ -74,8 +74,9 @@ func (call *Call) idempotent() bool {
 //     CodeUpstreamThrottled: Limits.RequestsPerMinute are used up,
 //   - ResultTooLarge: more than 10 MiB, decompressed,
 //   - NotConfigured: a credential is asked for and there is no Authorizer,
-//   - Invalid: the request carries a header that cannot be sent, or an
-//     Authorization header beside a credential,
+//   - Invalid: the request carries a header that cannot be sent or whose name
+//     is not in its canonical form, or an Authorization header beside a
+//     credential,
 //   - whatever the Authorizer returned.
 //
 // None shows more of the URL than scheme and host, and nothing of the answer
@@ -109,7 +110,9 @@ func (c *Client) check(call *Call) error {
 		return errors.New("outbound: the request of a call must be from NewRequest")
 	}
 	for name, values := range req.Header {
-		valid := httpguts.ValidHeaderFieldName(name)
+		// Another spelling would pass by all that looks for a header, here and
+		// in net/http, and go out beside the one that was meant.
+		valid := httpguts.ValidHeaderFieldName(name) && name == http.CanonicalHeaderKey(name)
 		for _, value := range values {
 			valid = valid && httpguts.ValidHeaderFieldValue(value)
 		}

@@ -161,6 +161,9 @@ func TestRefusedBeforeAnythingIsSent(t *testing.T) {
 		call.Request.Header["Authorization"] = []string{""}
 	}), core.Invalid, "")
 	requireError(t, with(func(call *Call) { call.Request.Header.Set("X-Name", "a\r\nX: secret") }), core.Invalid, "")
+	for _, name := range []string{"authorization", "AUTHORIZATION", "accept-encoding", "content-length", "transfer-Encoding", "X Name", ""} {
+		requireError(t, with(func(call *Call) { call.Request.Header[name] = []string{"x"} }), core.Invalid, "")
+	}
 	requireError(t, with(func(call *Call) { call.Credential = credential }), core.NotConfigured, "")
 	require.Error(t, with(func(call *Call) { call.Request = nil }))
 	require.Error(t, with(func(call *Call) { call.Request.GetBody = nil }))
