@@ -30,10 +30,12 @@ type State string
 const (
 	Closed   State = "closed"    // well, as far as is known
 	Open     State = "open"      // down: calls are refused
-	HalfOpen State = "half-open" // one call finds out
+	HalfOpen State = "half-open" // one call, or the next, finds out
 )
 
-// Upstream is a host as one tenant's calls see it.
+// Upstream is a host as one tenant's calls see it. One that is down stays Open
+// for 30 s and is then HalfOpen until a call has found out more, however long
+// nobody calls.
 type Upstream struct {
 	Tenant    string
 	Names     []string // of the integrations that call it, sorted
@@ -268,7 +270,12 @@ func (u *upstream) worth() int {
 func (u *upstream) view() Upstream {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.viewLocked()
+	v := u.viewLocked()
+	// gobreaker moves on only when somebody calls.
+	if v.State == Open && u.clock.Now().After(v.NextProbe) {
+		v.State, v.Since, v.NextProbe = HalfOpen, v.NextProbe, time.Time{}
+	}
+	return v
 }
 
 func (u *upstream) viewLocked() Upstream {

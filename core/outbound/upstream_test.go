@@ -161,9 +161,36 @@ func TestImpatientCallersAreNoWitnesses(t *testing.T) {
 	})
 }
 
+// TestOpenIsNotForEver: without calls nobody finds out whether an upstream is
+// well, but it is no longer said that calls are refused.
+func TestOpenIsNotForEver(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var changes []State
+		c := inMemory(t, Options{Changed: func(u Upstream) { changes = append(changes, u.State) }}, status500)
+		for range 5 {
+			_, _ = c.Call(t.Context(), newCall(t, http.MethodPost, crm, ""))
+		}
+		probe := c.Upstreams("")[0].NextProbe
+		require.True(t, probe.Equal(time.Now().Add(30*time.Second)))
+		time.Sleep(30 * time.Second)
+		require.Equal(t, Open, c.Upstreams("")[0].State)
+		time.Sleep(time.Nanosecond)
+		u := c.Upstreams("")[0]
+		require.Equal(t, HalfOpen, u.State)
+		require.Equal(t, probe, u.Since)
+		require.Zero(t, u.NextProbe)
+		require.Equal(t, 5, u.Failures)
+		_, _ = c.Call(t.Context(), newCall(t, http.MethodPost, crm, ""))
+		require.Equal(t, Open, c.Upstreams("")[0].State)
+		require.Equal(t, []State{Open, HalfOpen, Open}, changes)
+	})
+}
+
+func status500(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+
 func TestUpstreamsAreATenantsOwn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := inMemory(t, Options{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+		c := inMemory(t, Options{}, status500)
 		for _, row := range [][3]string{
 			{"contoso", "salesforce", crm},
 			{"contoso", "dynamics", "http://CRM.example:80"},
