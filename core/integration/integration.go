@@ -113,10 +113,15 @@ type Account struct {
 	Field string // path in the JSON answer with dots, for example emails.0
 }
 
-// Limits are what the provider allows.
+// MaxConcurrency is how many calls to an upstream may be in flight, per tenant,
+// host and replica.
+const MaxConcurrency = 32
+
+// Limits are what the provider allows. They hold per tenant, host and replica:
+// the hub does not count over more than that.
 type Limits struct {
 	RequestsPerMinute int // 0: unknown
-	Concurrency       int // calls in flight; 0: the hub's own limit
+	Concurrency       int // calls in flight, at most MaxConcurrency; 0: that
 }
 
 // ErrorRule gives an answer of the provider another kind than its status has.

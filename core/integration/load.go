@@ -174,6 +174,9 @@ func (l *loader) integration() *Integration {
 	l.docs(f.Docs)
 	l.limit(f.Limits.RequestsPerMinute, "requests_per_minute")
 	l.limit(f.Limits.Concurrency, "concurrency")
+	if f.Limits.Concurrency.Value > MaxConcurrency {
+		l.add(f.Limits.Concurrency.Pos, "concurrency must be %d or less: the hub has no more calls in flight", MaxConcurrency)
+	}
 	for _, e := range f.Errors {
 		i.Errors = append(i.Errors, l.errorRule(e))
 	}

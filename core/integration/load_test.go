@@ -234,6 +234,7 @@ func TestLoadFindings(t *testing.T) {
 		{"{status: 423, kind", "{kind", `an error rule needs a status or a field`},
 		{", equals: QUOTA", "", `field and equals belong together`},
 		{"concurrency: 4", "concurrency: 0", `concurrency must be 1 or more`},
+		{"concurrency: 4", "concurrency: 33", `concurrency must be 32 or less: the hub has no more calls in flight`},
 		{"limits:", "no_authorization: true\nlimits:", `grants and no_authorization exclude each other`},
 	} {
 		require.Equal(t, 1, strings.Count(whole, c.old), c.old)

@@ -40,8 +40,8 @@ type Call struct {
 	// Repeatable says that a POST or PATCH carries a key that the upstream
 	// honours. GET, HEAD, PUT, DELETE and OPTIONS may always be repeated.
 	Repeatable bool
-	Credential *Credential // nil: none
-	Limits     integration.Limits
+	Credential *Credential        // nil: none
+	Limits     integration.Limits // count per tenant, host and replica
 	Errors     []integration.ErrorRule
 }
 
@@ -137,10 +137,10 @@ func (c *Client) check(call *Call) error {
 
 // concurrency is how many calls may be in flight.
 func concurrency(l integration.Limits) int {
-	if l.Concurrency > 0 && l.Concurrency < maxInFlight {
+	if l.Concurrency > 0 && l.Concurrency < integration.MaxConcurrency {
 		return l.Concurrency
 	}
-	return maxInFlight
+	return integration.MaxConcurrency
 }
 
 // interrupted says why a call ended while it waited; err is errBusy or the

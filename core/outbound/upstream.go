@@ -16,7 +16,6 @@ import (
 
 const (
 	maxUpstreams = 1024
-	maxInFlight  = 32
 	queueFactor  = 4 // this many times the calls in flight may wait
 )
 
