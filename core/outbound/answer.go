@@ -68,12 +68,12 @@ func judgeFault(err error) (Outcome, error) {
 // integration comes before the status; it can excuse a 5xx, but an answer below
 // that shows that the upstream is up, whatever a rule calls it.
 func (s *session) judge(r *Response) (*core.Error, error) {
+	if r.Status >= 200 && r.Status < 300 {
+		return nil, nil
+	}
 	kind, ruled := rule(s.call.Errors, r)
 	if !ruled {
 		kind = kindOf(r.Status)
-	}
-	if kind == "" {
-		return nil, nil
 	}
 	var v error
 	if r.Status >= 500 && (!ruled || core.Table[kind].TripsBreaker) {
@@ -101,12 +101,9 @@ func (s *session) judge(r *Response) (*core.Error, error) {
 	return e, v
 }
 
-// kindOf is what a status means without a rule; "" for success.
+// kindOf is what a status that is no 2xx means without a rule.
 func kindOf(status int) core.Kind {
-	switch {
-	case status >= 200 && status < 300:
-		return ""
-	case status < 400 || status >= 500:
+	if status < 400 || status >= 500 {
 		return core.Uncertain
 	}
 	switch status {
@@ -158,14 +155,12 @@ func throttled(message string, after time.Duration) *core.Error {
 	}
 }
 
-// rule returns the kind of the first rule that fits the answer. A success is
-// touched only by a rule that names its status.
+// rule returns the kind of the first rule that fits the answer, which is no 2xx.
 func rule(rules []integration.ErrorRule, r *Response) (core.Kind, bool) {
-	success := r.Status >= 200 && r.Status < 300
 	var body any
 	read := false
 	for _, rule := range rules {
-		if rule.Status != r.Status && (rule.Status != 0 || success) {
+		if rule.Status != r.Status && rule.Status != 0 {
 			continue
 		}
 		if rule.Field == "" {

@@ -61,7 +61,7 @@ func (call *Call) idempotent() bool {
 // takes as long as the deadline at most.
 //
 // A whole answer of the upstream is a Response whatever its status. One that is
-// no 2xx, and one that an ErrorRule names, gives an error beside it:
+// no 2xx gives an error beside it, of the kind that an ErrorRule says, else
 //   - Uncertain with CodeRedirected (3xx, never followed) or CodeUpstreamFailed
 //     (5xx), Timeout (408), Throttled with CodeUpstreamThrottled (425, 429),
 //   - NeedsAuthorization with CodeAuthorizationRequired (401, also after one

@@ -110,7 +110,6 @@ func TestRulesOfTheIntegrationComeFirst(t *testing.T) {
 		{Status: 403, Field: "0.errorCode", Equals: "REQUEST_LIMIT_EXCEEDED", Kind: core.Throttled},
 		{Field: "error.code", Equals: "429", Kind: core.Throttled},
 		{Field: "error.known", Equals: "true", Kind: core.Conflict},
-		{Status: 200, Field: "ok", Equals: "false", Kind: core.Invalid},
 		{Status: 418, Kind: core.Unavailable},
 	}
 	for _, row := range []struct {
@@ -129,8 +128,7 @@ func TestRulesOfTheIntegrationComeFirst(t *testing.T) {
 		{400, `{"error":"code"}`, core.Invalid, ""},
 		{500, `{"error":{"known":true}}`, core.Conflict, ""},
 		{200, `{"error":{"known":true}}`, "", ""},
-		{200, `{"ok":false}`, core.Invalid, ""},
-		{200, `{"ok":true}`, "", ""},
+		{202, `{"error":{"code":429}}`, "", ""},
 		{418, ``, core.Unavailable, ""},
 		{400, `{"error":{"code":429}}` + strings.Repeat(" ", maxRuleBody), core.Invalid, ""},
 	} {
