@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"tandem/core"
@@ -190,24 +189,9 @@ func decode(body []byte) any {
 	return v
 }
 
-// field follows a path with dots, in which a number is an index of an array,
-// to a text, number or truth value.
-func field(v any, path string) (string, bool) {
-	for name := range strings.SplitSeq(path, ".") {
-		switch inner := v.(type) {
-		case map[string]any:
-			v = inner[name]
-		case []any:
-			i, err := strconv.Atoi(name)
-			if err != nil || i < 0 || i >= len(inner) {
-				return "", false
-			}
-			v = inner[i]
-		default:
-			return "", false
-		}
-	}
-	switch v := v.(type) {
+// field is the text, number or truth value at a path in a body.
+func field(body any, path string) (string, bool) {
+	switch v := integration.Dig(body, path).(type) {
 	case string:
 		return v, true
 	case json.Number:
