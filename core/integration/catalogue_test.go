@@ -95,6 +95,24 @@ configurations:
 	}, "1"))
 }
 
+// TestChooseFoldsNames in one way: two names are one where their lower case is.
+func TestChooseFoldsNames(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		have, asked string
+		same        bool
+	}{
+		{"Night Desk", "NIGHT desk", true},
+		{"Zürich", "ZÜRICH", true},
+		{"İzmir", "izmir", true}, // equal by lower case, not by folding
+		{"ſupport", "support", false},
+		{"Night Desk", "Night", false},
+	} {
+		all := []integration.Authorization{{ID: "1", Name: row.have}}
+		require.Equal(t, row.same, integration.Choose(all, "", row.asked) != nil, "%q %q", row.have, row.asked)
+	}
+}
+
 func TestLive(t *testing.T) {
 	t.Parallel()
 	var live integration.Live
