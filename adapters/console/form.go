@@ -143,7 +143,7 @@ type roleView struct {
 func roles() []roleView {
 	help := map[identity.Role]string{
 		identity.Admin:      "Everything: authorizations, people, and all that the others see.",
-		identity.Integrator: "Sees integrations, their authorizations and the breakers.",
+		identity.Integrator: "Sees integrations, their authorizations and the breakers; may check an authorization.",
 		identity.Supervisor: "Sees integrations, their authorizations and the breakers.",
 		identity.Agent:      "Signs in; there are no pages for this role yet.",
 		identity.Viewer:     "Sees what the others see but people; changes nothing.",

@@ -147,6 +147,9 @@ func (c *Console) changePerson(ctx echo.Context) error {
 		return c.see(ctx, c.link("login"))
 	}
 	c.o.Identity.Flash(ctx, flashDone, p.Editing.UPN+" is changed.")
+	if p.Self && p.Role != identity.Admin { // the list of people is no longer theirs to see
+		return c.see(ctx, c.link())
+	}
 	return c.see(ctx, c.link("people"))
 }
 

@@ -132,6 +132,21 @@ func TestPeople(t *testing.T) {
 	require.Equal(t, "/console/login", got.header.Get("Location"), "a new password ended this session too")
 }
 
+func TestWhoStepsDownSeesTheFirstPage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ann := r.as(identity.Admin)
+	_, err := r.o.Identity.Add(t.Context(), "contoso", "zoe@contoso.example", "Zoe", identity.Admin, password)
+	require.NoError(t, err)
+	list, err := r.o.Identity.People(t.Context(), "contoso")
+	require.NoError(t, err)
+	got := ann.post("/console/people/"+list[0].ID, "name", "Ann", "role", "viewer")
+	require.Equal(t, "/console", got.header.Get("Location"))
+	got = ann.get("/console")
+	require.Equal(t, "/console/integrations", got.header.Get("Location"))
+	require.Contains(t, ann.get("/console/integrations").body, "admin@contoso.example is changed.")
+}
+
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
