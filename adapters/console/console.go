@@ -40,8 +40,8 @@ type Authorizations interface {
 	Grants
 }
 
-// Options is what the console is lent. The functions may be called from several
-// goroutines at once.
+// Options is what the console is lent, all of it needed but the texts. The
+// functions may be called from several goroutines at once.
 type Options struct {
 	Identity       *identity.Identity
 	Integrations   func() *integration.Catalogue
@@ -51,9 +51,9 @@ type Options struct {
 	Tenant         func(name string) (title string)
 	BaseURL        func() string // configured public address without a slash at the end, "" if none; its path goes before every link
 	SingleSignOn   string        // label of the button; "": none
-	Clock          core.Clock    // nil: the machine's
+	Clock          core.Clock
 	Version        string
-	Log            *slog.Logger // for who changed what, and for faults that the answer cannot tell; nil: nothing is logged
+	Log            *slog.Logger // for who changed what, and for faults that the answer cannot tell
 }
 
 // Console serves the pages.
@@ -63,25 +63,12 @@ type Console struct {
 	files map[string]asset
 }
 
-// New returns the console. The error says which template does not parse.
+// New returns the console. The error says that an option is missing, or which
+// template does not parse.
 func New(o Options) (*Console, error) {
-	if o.Identity == nil || o.Integrations == nil || o.Authorizations == nil || o.Check == nil {
-		return nil, errors.New("console: identity, integrations, authorizations and check are needed")
-	}
-	if o.Clock == nil {
-		o.Clock = core.SystemClock{}
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.BaseURL == nil {
-		o.BaseURL = func() string { return "" }
-	}
-	if o.Upstreams == nil {
-		o.Upstreams = func(string) []outbound.Upstream { return nil }
-	}
-	if o.Tenant == nil {
-		o.Tenant = func(name string) string { return name }
+	if o.Identity == nil || o.Integrations == nil || o.Authorizations == nil || o.Upstreams == nil || o.Check == nil ||
+		o.Tenant == nil || o.BaseURL == nil || o.Clock == nil || o.Log == nil {
+		return nil, errors.New("console: all options but the texts are needed")
 	}
 	c := &Console{o: o}
 	var err error

@@ -148,7 +148,7 @@ func newRig(t *testing.T) *rig {
 		Check:        func(context.Context, integration.Authorization) error { return r.fake.checked },
 		Tenant:       func(name string) string { return strings.ToUpper(name[:1]) + name[1:] + " Ltd" },
 		BaseURL:      func() string { return r.base },
-		SingleSignOn: "Sign in with Contoso", Clock: r.clock, Version: "1.2.3",
+		SingleSignOn: "Sign in with Contoso", Clock: r.clock, Version: "1.2.3", Log: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	srv, err := server.New(server.Options{Logger: slog.New(slog.DiscardHandler), Clock: r.clock})
