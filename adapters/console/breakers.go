@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -16,6 +17,7 @@ type upstreamView struct {
 	Name        string
 	Address     string // the host, with its port unless that is https's own
 	Tone, Label string
+	Due         bool // the next call is the probe
 }
 
 // breakersPage is what the page of the breakers shows.
@@ -26,6 +28,7 @@ type breakersPage struct {
 
 func (c *Console) breakers(ctx echo.Context) error {
 	var page breakersPage
+	now := c.o.Clock.Now()
 	for _, u := range c.o.Upstreams(person(ctx).Tenant) {
 		v := upstreamView{
 			Upstream: u, Name: c.titles(u.Names), Address: strings.TrimSuffix(u.Host, ":443"),
@@ -33,10 +36,11 @@ func (c *Console) breakers(ctx echo.Context) error {
 		}
 		switch u.State {
 		case outbound.Open:
-			v.Tone, v.Label = toneBad, "Open"
+			v.Tone, v.Label, v.Due = toneBad, "Open", !u.NextProbe.After(now)
 		case outbound.HalfOpen:
-			v.Tone, v.Label = toneWarn, "Half-open"
+			v.Tone, v.Label, v.Due = toneWarn, "Half-open", true
 		case outbound.Closed:
+			v.NextProbe = time.Time{}
 		}
 		if u.State != outbound.Closed {
 			page.Troubled++

@@ -26,6 +26,14 @@ func pages() []string {
 	}
 }
 
+// livePages are the addresses of those that follow the hub.
+func livePages() []string {
+	return []string{
+		"/console/integrations", "/console/integrations/acme", "/console/integrations/other", "/console/integrations/acme/authorizations/good",
+		"/console/integrations/acme/authorizations/bad", "/console/breakers",
+	}
+}
+
 func TestEveryPageRenders(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -221,6 +229,18 @@ func TestLiveUpdates(t *testing.T) {
 	require.NotContains(t, ended.body, "hx-get", "the page asks no more")
 }
 
+// What is polled is no alert: it would be read out with each update.
+func TestLiveRegionsAlertNobody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.fill()
+	ann := r.as(identity.Admin)
+	ann.headers[headerLive] = "1"
+	for _, page := range livePages() {
+		require.NotContains(t, ann.get(page).body, `role="alert"`, page)
+	}
+}
+
 func TestBreakers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -231,6 +251,12 @@ func TestBreakers(t *testing.T) {
 	for _, want := range []string{"2 hosts are in trouble", ">contoso.acme.example<", "Half-open", "20 seconds ago", "in 10 seconds", "Other"} {
 		require.Contains(t, body, want)
 	}
+	require.Equal(t, 1, strings.Count(body, "with the next call"), "half-open")
+	r.upstreams[1].NextProbe, r.upstreams[2].NextProbe = noon.Add(-time.Hour), noon.Add(-time.Hour)
+	r.clock.Advance(10 * time.Second)
+	body = ann.get("/console/breakers").body
+	require.Equal(t, 2, strings.Count(body, "with the next call"), "the time of the open one has come too")
+	require.NotContains(t, body, "hour ago")
 }
 
 func TestFaultsArePages(t *testing.T) {
