@@ -187,6 +187,17 @@ func TestShippedGrants(t *testing.T) {
 	}
 }
 
+// TestHubSpotLimit: HubSpot allows 100 requests in any ten seconds, and the hub
+// sends a tenth of a minute's at once.
+func TestHubSpotLimit(t *testing.T) {
+	t.Parallel()
+	i, ok := catalogue(t).Integration("hubspot")
+	require.True(t, ok)
+	burst := i.Limits.RequestsPerMinute / 10
+	flow := (i.Limits.RequestsPerMinute - burst) * 10 / 60
+	require.LessOrEqual(t, burst+flow, 100)
+}
+
 func TestShippedNodes(t *testing.T) {
 	t.Parallel()
 	c := catalogue(t)
