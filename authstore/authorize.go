@@ -2,6 +2,7 @@ package authstore
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,11 +26,9 @@ const (
 // is renewed again.
 const forcedEvery = time.Minute
 
-// forced is a renewal after a 401.
-type forced struct {
-	version int64 // that came of it
-	at      time.Time
-}
+// renewWait is how long a call waits for a new token while the old one is not
+// over yet.
+const renewWait = 2 * time.Second
 
 // Authorize sets the credential on a request. While the token is good it reads
 // nothing but memory; else it renews it, together with all who wait for the
@@ -54,11 +53,11 @@ func (s *Store) Authorize(ctx context.Context, c outbound.Credential, req *http.
 		}
 		now := s.o.Clock.Now().UnixMilli()
 		if now >= p.e.good || p.e.bearer == nil {
-			err = s.renewed(ctx, p.e)
-			if err == nil {
+			over := now >= p.e.ends || p.e.bearer == nil
+			if err = s.renewedSoon(ctx, p.e, over); err == nil {
 				continue
 			}
-			if now >= p.e.ends || p.e.bearer == nil || core.KindOf(err) != core.Unavailable {
+			if over || ctx.Err() != nil || core.KindOf(err) == core.NeedsAuthorization {
 				return 0, err
 			}
 		}
@@ -66,6 +65,16 @@ func (s *Store) Authorize(ctx context.Context, c outbound.Credential, req *http.
 		return p.e.stamp, nil
 	}
 	return 0, unavailable(nil, time.Second, "the authorization is being changed all the time")
+}
+
+// renewedSoon is renewed, with less patience while the token is not over.
+func (s *Store) renewedSoon(ctx context.Context, e *entry, over bool) error {
+	if !over {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, renewWait)
+		defer cancel()
+	}
+	return s.renewed(ctx, e)
 }
 
 // Rejected takes a 401 to the credential with that stamp: a token that is still
@@ -76,29 +85,43 @@ func (s *Store) Rejected(ctx context.Context, c outbound.Credential, stamp int64
 	if err != nil || p.e.stamp != stamp {
 		return err
 	}
-	if !p.g.Type.OAuth() {
-		return s.rejectedKey(ctx, p)
+	if !p.g.Type.OAuth() || p.g.Type == integration.AuthorizationCode && p.e.tokens.reveal()[refreshToken] == "" {
+		return s.rejectedForGood(ctx, p)
 	}
 	id, now := p.e.row.ID, s.o.Clock.Now()
 	s.mu.Lock()
-	last := s.forced[id]
+	last, renewed := s.forced[id]
 	s.mu.Unlock()
-	if last.version == p.e.row.Version && now.Sub(last.at) < forcedEvery {
+	if renewed && now.Sub(last) < forcedEvery {
 		return required("integration %s rejects even a renewed token of the authorization %q", p.e.row.Integration, p.e.row.Name)
 	}
 	if err := s.renewed(ctx, p.e); err != nil {
 		return err
 	}
-	if snap := s.snap.Load(); snap != nil && snap.byID[id] != nil {
-		s.mu.Lock()
-		s.forced[id] = forced{snap.byID[id].row.Version, now}
-		s.mu.Unlock()
-	}
+	s.mu.Lock()
+	s.forced[id] = now
+	s.mu.Unlock()
 	return nil
 }
 
-// rejectedKey marks a credential that cannot be renewed.
-func (s *Store) rejectedKey(ctx context.Context, p party) error {
+// rejectedForGood marks a credential that cannot be renewed, unless the account
+// address still takes it: then one endpoint alone does not.
+func (s *Store) rejectedForGood(ctx context.Context, p party) error {
+	name, value, err := "Authorization", p.e.bearer, error(nil)
+	if !p.g.Type.OAuth() {
+		if name, value, err = p.header(); err != nil {
+			return err
+		}
+	}
+	if p.g.Account.URL != "" {
+		_, err := s.account(ctx, &p, name, value)
+		if _, no := errors.AsType[*refusal](err); !no {
+			if err == nil {
+				err = required("integration %s does not take the authorization %q for this call, though it is valid", p.e.row.Integration, p.e.row.Name)
+			}
+			return err
+		}
+	}
 	row, moved, err := s.mark(ctx, p.e.row, "the provider answered 401 to this credential")
 	if err != nil || moved {
 		return err // changed meanwhile: worth another try

@@ -39,6 +39,7 @@ func (s *Store) Add(ctx context.Context, tenant, by string, d integration.Draft)
 	if err != nil {
 		return integration.Authorization{}, err
 	}
+	s.refresh(ctx)
 	return s.changed(ctx, row, true), nil
 }
 
@@ -220,7 +221,7 @@ func originsOf(i *integration.Integration, g *integration.Grant, values map[stri
 // mayRename refuses to take away a name by which nodes or mappings know an
 // authorization.
 func (s *Store) mayRename(e *entry, name string) error {
-	if strings.EqualFold(strings.TrimSpace(name), e.row.Name) {
+	if sameName(strings.TrimSpace(name), e.row.Name) {
 		return nil
 	}
 	named := e.shown
@@ -230,6 +231,9 @@ func (s *Store) mayRename(e *entry, name string) error {
 	}
 	return nil
 }
+
+// sameName compares as the index of names does; EqualFold knows more folds.
+func sameName(a, b string) bool { return strings.ToLower(a) == strings.ToLower(b) } //nolint:staticcheck // as said
 
 // mask tells whether a text is what pages show in place of a secret.
 func mask(text string) bool { return text != "" && strings.Trim(text, "*•●") == "" }
@@ -242,7 +246,7 @@ func freeName(ctx context.Context, tx *store.Tx, row store.Authorization) error 
 		return err
 	}
 	for id, name := range names {
-		if id != row.ID && strings.EqualFold(name, row.Name) {
+		if id != row.ID && sameName(name, row.Name) {
 			e := core.Errorf(core.Conflict, "integration %s already has an authorization named %q", row.Integration, name)
 			e.Details = []core.Detail{{Field: "name", Message: "this name is taken"}}
 			return e
@@ -251,30 +255,27 @@ func freeName(ctx context.Context, tx *store.Tx, row store.Authorization) error 
 	return nil
 }
 
-// Remove revokes an authorization at the provider, when that is possible, and
-// deletes it. Errors: NotFound; Conflict with code AUTHORIZATION_IN_USE and the
+// Remove deletes an authorization, and revokes it at the provider when that is
+// possible. Errors: NotFound; Conflict with code AUTHORIZATION_IN_USE and the
 // places that need it as details.
 func (s *Store) Remove(ctx context.Context, tenant, id string) error {
 	snap, err := s.follow(ctx)
 	if err != nil {
 		return err
 	}
-	e, err := snap.find(tenant, id)
-	if err != nil {
-		return err
-	}
-	if uses := s.o.Integrations().Uses(snap.list(tenant, e.row.Integration), id); len(uses) > 0 {
-		inUse := core.Errorf(core.Conflict, "the authorization %q is in use and cannot be removed", e.row.Name)
-		inUse.Code = "AUTHORIZATION_IN_USE"
-		for _, u := range uses {
-			inUse.Details = append(inUse.Details, core.Detail{Field: fmt.Sprintf("%s:%d", u.File, u.Line), Message: u.What})
-		}
-		return inUse
-	}
-	s.revokeOld(ctx, e)
-	err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := s.lock(ctx, tx, tenant, id); err != nil {
+	var e *entry
+	err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if e, err = s.lock(ctx, tx, tenant, id); err != nil {
 			return err
+		}
+		// While it is locked it becomes the default of no node.
+		mine := e.shown
+		if mine.DefaultFor, err = tx.DefaultNodes(ctx, id); err != nil {
+			return err
+		}
+		all := slices.DeleteFunc(snap.list(tenant, e.row.Integration), func(a integration.Authorization) bool { return a.ID == id })
+		if uses := s.o.Integrations().Uses(append(all, mine), id); len(uses) > 0 {
+			return inUse(e.row.Name, uses)
 		}
 		return tx.DeleteAuthorization(ctx, id)
 	})
@@ -283,7 +284,17 @@ func (s *Store) Remove(ctx context.Context, tenant, id string) error {
 	}
 	s.refresh(ctx)
 	s.forget(id)
+	s.revokeOld(ctx, e)
 	return nil
+}
+
+func inUse(name string, uses []integration.Use) error {
+	err := core.Errorf(core.Conflict, "the authorization %q is in use and cannot be removed", name)
+	err.Code = "AUTHORIZATION_IN_USE"
+	for _, u := range uses {
+		err.Details = append(err.Details, core.Detail{Field: fmt.Sprintf("%s:%d", u.File, u.Line), Message: u.What})
+	}
+	return err
 }
 
 // forget drops what is remembered of an authorization's provider.

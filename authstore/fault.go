@@ -46,19 +46,43 @@ func (p *party) fault(err error) error {
 	}
 	status := said.Response.StatusCode
 	code, description := said.ErrorCode, said.ErrorDescription
-	transient := status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || code == "temporarily_unavailable"
-	denied := status == http.StatusBadRequest || status == http.StatusUnauthorized || code != "" && code != "server_error"
-	if transient || !denied {
-		after := time.Second
-		if n, err := strconv.Atoi(said.Response.Header.Get("Retry-After")); err == nil && n > 0 {
-			after = min(time.Duration(min(n, 3600))*time.Second, maxRest)
-		}
-		return unavailable(nil, after, "the token address of integration %s answered %d", p.i.ID, status)
+	if final(said) {
+		return &refusal{p.said(code, description)}
 	}
-	if code == "" {
-		code = "status " + strconv.Itoa(status)
+	after := time.Second
+	if n, err := strconv.Atoi(said.Response.Header.Get("Retry-After")); err == nil && n > 0 {
+		after = min(time.Duration(min(n, 3600))*time.Second, maxRest)
 	}
-	return &refusal{p.said(code, description)}
+	words := ""
+	if code != "" {
+		words = "; " + p.said(code, description)
+	}
+	return unavailable(nil, after, "the token address of integration %s answered %d%s", p.i.ID, status, words)
+}
+
+// finals are the error codes of OAuth, OpenID Connect and of vendors after which
+// only a person can help.
+var finals = []string{
+	"invalid_grant", "invalid_client", "unauthorized_client", "access_denied", "invalid_token", "invalid_scope",
+	"invalid_request", "unsupported_grant_type", "interaction_required", "login_required", "consent_required",
+	"bad_verification_code", "inactive_user", "inactive_org", "invalid_client_id",
+}
+
+// final tells whether a token address has said no for good. Whatever else it
+// answers may be a proxy's page or an outage, and must not end an authorization.
+func final(said *oauth2.RetrieveError) bool {
+	if said.Response.StatusCode >= http.StatusInternalServerError {
+		return false
+	}
+	if slices.Contains(finals, said.ErrorCode) {
+		return true
+	}
+	// ServiceNow tells so of a refresh token that has ended.
+	if said.ErrorCode == "server_error" && said.ErrorDescription == "access_denied" {
+		return true
+	}
+	var body struct{ Status string } // HubSpot's form
+	return json.Unmarshal(said.Body, &body) == nil && strings.Contains(body.Status, "REFRESH_TOKEN")
 }
 
 // network says in a few words why there was no answer, without the address.
@@ -72,6 +96,9 @@ func network(err error) string {
 // said is what a provider said, fit to be kept and shown: one line, not long,
 // without control characters and without anything that is secret here.
 func (p *party) said(code, description string) string {
+	if code == "" {
+		code = "no"
+	}
 	text := "the provider said " + strings.TrimSuffix(strings.TrimSpace(code+": "+description), ":")
 	values := p.values()
 	secrets := make([]string, 0, 8)

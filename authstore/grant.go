@@ -207,9 +207,12 @@ func (s *Store) granted(ctx context.Context, p *party, a *answer) (integration.A
 		return s.failed(ctx, p, err)
 	}
 	var row store.Authorization
+	var replaced *entry
 	// Not the caller's context: the token is in hand, and the provider may give
 	// no other.
-	err = s.o.DB.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) (err error) {
+	kept, cancel := context.WithTimeout(context.WithoutCancel(ctx), grantTimeout)
+	defer cancel()
+	err = s.insist(kept, func(ctx context.Context, tx *store.Tx) (err error) {
 		row, err = tx.LockAuthorization(ctx, p.e.row.ID)
 		if core.KindOf(err) == core.NotFound || err == nil && row.UpdatedMs != p.e.row.UpdatedMs {
 			return edited()
@@ -217,6 +220,7 @@ func (s *Store) granted(ctx context.Context, p *party, a *answer) (integration.A
 		if err != nil {
 			return err
 		}
+		replaced = s.open(row)
 		row.Status, row.Reason, row.SinceMs, row.Account = string(integration.Authorized), "", s.o.Clock.Now().UnixMilli(), account
 		row.EndsMs, row.WarnedMs = nil, nil
 		if p.g.Type.OAuth() {
@@ -228,12 +232,19 @@ func (s *Store) granted(ctx context.Context, p *party, a *answer) (integration.A
 		return err
 	})
 	if err != nil {
-		s.revoke(ctx, p, a.tokens)
+		if core.KindOf(err) != core.Uncertain { // it may be stored after all
+			s.revoke(ctx, p, a.tokens)
+		}
 		return integration.Authorization{}, err
 	}
 	row.Version++
 	s.forget(row.ID)
-	return s.changed(ctx, row, true), nil
+	shown := s.changed(ctx, row, true)
+	// Some providers hand out the same refresh token again.
+	if old := replaced.tokens.reveal()[refreshToken]; old == "" || old != a.tokens.reveal()[refreshToken] {
+		s.revokeOld(ctx, replaced)
+	}
+	return shown, nil
 }
 
 // blank is an entry without its tokens: those of another grant are not kept.
@@ -261,8 +272,9 @@ func (s *Store) whose(ctx context.Context, p *party, a *answer) (string, error) 
 	return account, nil
 }
 
-// failed keeps why an authorization could not be granted, and returns it with
-// the error for the administrator. One that works goes on working.
+// failed keeps why a pending authorization could not be granted, and returns it
+// with the error for the administrator. One that works goes on working, and one
+// that the provider has withdrawn keeps the reason for that.
 func (s *Store) failed(ctx context.Context, p *party, cause error) (integration.Authorization, error) {
 	shown, reason := p.e.shown, ""
 	if no, ok := errors.AsType[*refusal](cause); ok {
@@ -277,7 +289,7 @@ func (s *Store) failed(ctx context.Context, p *party, cause error) (integration.
 	kept := false
 	err := s.o.DB.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) (err error) {
 		row, err = tx.LockAuthorization(ctx, p.e.row.ID)
-		kept = err == nil && row.UpdatedMs == p.e.row.UpdatedMs && row.Status != string(integration.Authorized)
+		kept = err == nil && row.UpdatedMs == p.e.row.UpdatedMs && row.Status == string(integration.Pending)
 		if !kept {
 			return err
 		}

@@ -92,22 +92,28 @@ const maxKeys = 8
 // them open. The error is NotConfigured and shows nothing of the text.
 func ParseKeys(text string) ([]Key, error) {
 	var keys []Key
-	seen := map[[idSize]byte]bool{}
 	for line := range strings.Lines(text) {
 		key, err := ParseKey(line)
 		if err != nil {
 			return nil, err
 		}
-		if seen[key.id()] || len(keys) == maxKeys {
-			return nil, core.Errorf(core.NotConfigured, "master keys: want at most %d, each once", maxKeys)
-		}
-		seen[key.id()] = true
 		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		return nil, core.Errorf(core.NotConfigured, "there is no master key")
+	return keys, checkKeys(keys)
+}
+
+func checkKeys(keys []Key) error {
+	seen := map[[idSize]byte]bool{}
+	for _, key := range keys {
+		seen[key.id()] = true
 	}
-	return keys, nil
+	switch {
+	case len(keys) == 0:
+		return core.Errorf(core.NotConfigured, "there is no master key")
+	case len(seen) < len(keys) || len(keys) > maxKeys:
+		return core.Errorf(core.NotConfigured, "master keys: want at most %d, each once; tandem master-key prune takes away those that are not needed", maxKeys)
+	}
+	return nil
 }
 
 // LoadKeyFile reads keys as ParseKeys does from a regular file that only its
@@ -159,11 +165,32 @@ func CreateKeyFile(path string) (Key, error) {
 	return key, putKeyFile(path, []Key{key}, os.Link)
 }
 
-// ReplaceKeyFile writes keys in place of a file's; readers see the old or the
-// new ones.
-func ReplaceKeyFile(path string, keys []Key) error { return putKeyFile(path, keys, os.Rename) }
+// ReplaceKeyFile writes keys in place of a file's, which keeps its owner and mode; readers
+// see the old or the new ones. The error is NotConfigured for keys that could
+// not be loaded again.
+func ReplaceKeyFile(path string, keys []Key) error {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return fmt.Errorf("writing the master key: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("writing the master key: %w", err)
+	}
+	return putKeyFile(path, keys, func(from, to string) error {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			if err := errors.Join(os.Chown(from, int(owner.Uid), int(owner.Gid)), os.Chmod(from, info.Mode().Perm())); err != nil {
+				return err
+			}
+		}
+		return os.Rename(from, to)
+	})
+}
 
 func putKeyFile(path string, keys []Key, put func(from, to string) error) error {
+	if err := checkKeys(keys); err != nil {
+		return err
+	}
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".master-key-*") // O_EXCL, mode 0600
 	if err != nil {

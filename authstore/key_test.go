@@ -196,8 +196,15 @@ func TestReplaceKeyFile(t *testing.T) {
 		nine[i] = NewKey()
 	}
 	for _, bad := range [][]Key{nine, {first, first}, {}} {
-		require.NoError(t, ReplaceKeyFile(path, bad))
-		_, err := LoadKeyFile(path)
-		require.Equal(t, core.NotConfigured, core.KindOf(err))
+		require.Equal(t, core.NotConfigured, core.KindOf(ReplaceKeyFile(path, bad)))
+		have, err := LoadKeyFile(path)
+		require.NoError(t, err)
+		require.Len(t, have, 2, "the file stays as it is")
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(path, link))
+	require.NoError(t, ReplaceKeyFile(link, want[:1]))
+	have, err = LoadKeyFile(path)
+	require.NoError(t, err)
+	require.Len(t, have, 1, "a link stays a link")
 }

@@ -13,10 +13,6 @@ import (
 	"tandem/core/store"
 )
 
-// saveTries is how often a token that a provider has handed out is tried to be
-// stored: it may be the only one that the provider still takes.
-const saveTries = 5
-
 // flight is a renewal under way in this process. err is set before done is closed.
 type flight struct {
 	done chan struct{}
@@ -74,7 +70,7 @@ func (s *Store) run(f *flight, e *entry) {
 		if p := recover(); p != nil { // its text may hold anything
 			f.err = fmt.Errorf("panic while a token was renewed\n%s", debug.Stack())
 		}
-		s.land(f, e.row.ID)
+		s.land(f, e)
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*s.callTimeout) // to begin, to call and to store
 	defer cancel()
@@ -83,20 +79,29 @@ func (s *Store) run(f *flight, e *entry) {
 	}
 }
 
-// land lets the next renewal begin, after a pause if the provider failed.
-func (s *Store) land(f *flight, id string) {
+// land lets the next renewal begin, after a pause if this one failed, and tells
+// of the first failure.
+func (s *Store) land(f *flight, e *entry) {
+	id, first := e.row.ID, false
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var failed *core.Error
-	switch {
-	case f.err == nil:
+	if f.err == nil || core.KindOf(f.err) == core.NeedsAuthorization {
 		delete(s.rests, id)
-	case errors.As(f.err, &failed) && failed.Kind == core.Unavailable:
-		pause := min(max(2*s.rests[id].pause, time.Second), maxRest)
-		s.rests[id] = rest{s.o.Clock.Now().Add(max(pause, failed.RetryAfter)), pause}
+	} else {
+		last := s.rests[id].pause
+		first = last == 0
+		pause := min(max(2*last, time.Second), maxRest)
+		until := pause
+		if failed, ok := errors.AsType[*core.Error](f.err); ok {
+			until = max(until, failed.RetryAfter)
+		}
+		s.rests[id] = rest{s.o.Clock.Now().Add(until), pause}
 	}
 	delete(s.flights, id)
 	close(f.done)
+	s.mu.Unlock()
+	if first {
+		s.o.Failing(e.shown, f.err)
+	}
 }
 
 // renew gets a new token, by this replica or by another that is at it.
@@ -165,24 +170,30 @@ func (s *Store) renewLeased(ctx context.Context, row store.Authorization, owner 
 	return nil
 }
 
-// save stores a row that holds a new token, and tries again when the database
-// is away for a moment: by the version nothing is stored twice.
+// save stores a row that holds a new token; by the version nothing is stored
+// twice.
 func (s *Store) save(ctx context.Context, row store.Authorization) (saved bool, err error) {
-	for try := range saveTries {
-		err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			saved, err = tx.SaveAuthorization(ctx, row)
+	err = s.insist(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		saved, err = tx.SaveAuthorization(ctx, row)
+		return err
+	})
+	return saved, err
+}
+
+// insist writes, and tries again until ctx ends while the database is away: what
+// it stores may be the only token that the provider still takes.
+func (s *Store) insist(ctx context.Context, write func(context.Context, *store.Tx) error) error {
+	for pause := s.poll; ; pause = min(2*pause, maxPause) {
+		err := s.o.DB.Write(ctx, write)
+		if kind := core.KindOf(err); err == nil || kind != core.Unavailable && kind != core.Uncertain {
 			return err
-		})
-		if err == nil {
-			return saved, nil
 		}
 		select {
-		case <-time.After(s.poll << try):
+		case <-time.After(pause):
 		case <-ctx.Done():
-			return false, err
+			return err
 		}
 	}
-	return false, err
 }
 
 // superseded takes the row that another has stored while a token was fetched.
@@ -197,7 +208,7 @@ func (s *Store) superseded(ctx context.Context, p *party, a *answer) error {
 		return err
 	default:
 		s.put(row)
-		if row.Status == string(integration.Pending) {
+		if row.UpdatedMs != p.e.row.UpdatedMs { // edited: nobody will ever use it
 			s.revoke(ctx, p, a.tokens)
 		}
 	}

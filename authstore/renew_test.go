@@ -85,6 +85,9 @@ func TestCrashBeforeTheTokenIsStored(t *testing.T) {
 		require.Equal(t, core.Internal, core.KindOf(err))
 		require.NotContains(t, err.Error(), canary)
 		before := h.trips.Load()
+		_, _, err = h.call(t, named("Main"))
+		require.Equal(t, core.Unavailable, core.KindOf(err), "the provider is left in peace for a moment")
+		h.clock.Advance(2 * time.Second)
 		for range 5 {
 			_, _, err = h.call(t, named("Main"))
 			require.Equal(t, core.NeedsAuthorization, core.KindOf(err))
@@ -98,6 +101,7 @@ func TestCrashBeforeTheTokenIsStored(t *testing.T) {
 func TestDatabaseGoesAwayDuringARenewal(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		a := h.authorized(t, "sign-in", "Main")
+		h.callTimeout = 200 * time.Millisecond
 		h.clock.Advance(time.Hour)
 		away := func(*http.Request, *http.Response) {
 			h.between.Store(nil)

@@ -57,6 +57,7 @@ type snapshot struct {
 	byName   map[key]*entry
 	defaults []store.DefaultAuthorization
 	byNode   map[key]string // ids
+	closed   bool           // an entry could not be opened: the next look tries again
 }
 
 // open reads a row.
@@ -139,15 +140,21 @@ func (s *Store) current(ctx context.Context) (*snapshot, error) {
 
 // follow brings the snapshot up to what the database holds and returns it.
 func (s *Store) follow(ctx context.Context) (*snapshot, error) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, sideTimeout)
+	defer cancel()
+	select {
+	case s.reading <- struct{}{}:
+		defer func() { <-s.reading }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("read the authorizations: %w", ctx.Err())
+	}
 	now := s.o.Clock.Now()
 	stamp, err := s.o.DB.AuthorizationsStamp(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the authorizations: %w", err)
 	}
 	old := s.snap.Load()
-	if old == nil || old.stamp != stamp {
+	if old == nil || old.stamp != stamp || old.closed {
 		rows, err := s.o.DB.Authorizations(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read the authorizations: %w", err)
@@ -177,21 +184,19 @@ func (s *Store) followLate(ctx context.Context) (*snapshot, bool, error) {
 // next who asks reads everything anew.
 func (s *Store) refresh(ctx context.Context) {
 	if _, err := s.follow(context.WithoutCancel(ctx)); err != nil {
-		s.reading.Lock()
-		defer s.reading.Unlock()
+		s.reading <- struct{}{}
 		s.snap.Store(nil)
+		<-s.reading
 	}
 }
 
-// put takes in one row that was read or written; an older one changes nothing.
+// put takes in one row that was read or written. An older one changes nothing,
+// nor does one that the snapshot does not know: it may have been removed since.
 func (s *Store) put(row store.Authorization) {
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	s.reading <- struct{}{}
+	defer func() { <-s.reading }()
 	old := s.snap.Load()
-	if old == nil {
-		return
-	}
-	if e := old.byID[row.ID]; e != nil && e.row.Version >= row.Version {
+	if old == nil || old.byID[row.ID] == nil || old.byID[row.ID].row.Version >= row.Version {
 		return
 	}
 	rows := make([]store.Authorization, 0, len(old.byID)+1)
@@ -214,9 +219,10 @@ func (s *Store) build(old *snapshot, stamp string, rows []store.Authorization, d
 		if old != nil {
 			e = old.byID[row.ID]
 		}
-		if e == nil || e.row.Version != row.Version {
+		if e == nil || e.err != nil || e.row.Version != row.Version {
 			e = s.open(row)
 		}
+		snap.closed = snap.closed || e.err != nil
 		snap.byID[row.ID] = e
 		snap.byName[key{row.Tenant, row.Integration, strings.ToLower(row.Name)}] = e
 	}

@@ -14,7 +14,7 @@ import (
 	"tandem/core/store"
 )
 
-// Options is what a Store is built with. All but Changed is needed.
+// Options is what a Store is built with. All but Changed and Failing is needed.
 type Options struct {
 	DB     *store.DB
 	Sealer *Sealer
@@ -36,14 +36,20 @@ type Options struct {
 	// Changed is told after each change of a status, and by Warn; nil: nobody.
 	// It must not call the Store.
 	Changed func(integration.Authorization)
+
+	// Failing is told when renewals begin to fail in a way that may pass by
+	// itself; nil: nobody. It must not call the Store.
+	Failing func(integration.Authorization, error)
 }
 
 // How long things may take.
 const (
-	callTimeout = 30 * time.Second // a token call
-	sideTimeout = 5 * time.Second  // what is done on the side and may fail
-	lease       = 10 * time.Second // of a renewal, kept up while it goes on
-	drain       = 10 * time.Second // for renewals under way when Run is told to end
+	callTimeout  = 30 * time.Second // a token call
+	sideTimeout  = 5 * time.Second  // what is done on the side and may fail
+	lease        = 10 * time.Second // of a renewal, kept up while it goes on
+	drain        = 10 * time.Second // for renewals under way when Run is told to end
+	grantTimeout = 20 * time.Second // to store what a provider gave, while an administrator waits
+	maxPause     = 2 * time.Second  // between tries to store it
 )
 
 // renewals is how many renewals ahead of time are under way at most.
@@ -56,13 +62,13 @@ type Store struct {
 	o Options
 
 	snap     atomic.Pointer[snapshot]
-	reading  sync.Mutex   // held while the snapshot is replaced
-	followed atomic.Int64 // when the database was last asked for changes, in ms
+	reading  chan struct{} // full while the snapshot is replaced
+	followed atomic.Int64  // when the database was last asked for changes, in ms
 
 	mu      sync.Mutex
-	flights map[string]*flight // renewals under way, by id
-	rests   map[string]rest    // providers that failed, by id
-	forced  map[string]forced  // renewals after a 401, by id
+	flights map[string]*flight   // renewals under way, by id
+	rests   map[string]rest      // providers that failed, by id
+	forced  map[string]time.Time // when a token was last renewed after a 401, by id
 
 	// Shorter in tests.
 	callTimeout time.Duration
@@ -75,8 +81,11 @@ func New(o Options) *Store {
 	if o.Changed == nil {
 		o.Changed = func(integration.Authorization) {}
 	}
+	if o.Failing == nil {
+		o.Failing = func(integration.Authorization, error) {}
+	}
 	return &Store{
-		o: o, flights: map[string]*flight{}, rests: map[string]rest{}, forced: map[string]forced{},
+		o: o, reading: make(chan struct{}, 1), flights: map[string]*flight{}, rests: map[string]rest{}, forced: map[string]time.Time{},
 		callTimeout: callTimeout, lease: lease, poll: 50 * time.Millisecond,
 	}
 }

@@ -33,7 +33,7 @@ func (h *hub) connections() error {
 	h.tokens = tokens
 	h.authorizations = authstore.New(authstore.Options{
 		DB: h.db, Sealer: h.sealer, Clock: h.clock, Chance: rand.Float64, HTTP: tokens.HTTPClient(),
-		Integrations: h.catalogue, Redirect: h.redirect, Changed: h.authorizationChanged,
+		Integrations: h.catalogue, Redirect: h.redirect, Changed: h.authorizationChanged, Failing: h.renewalsFail,
 	})
 	h.outbound, err = outbound.New(outbound.Options{
 		AllowHosts: h.config.AllowHosts, Authorizer: h.authorizations, Clock: h.clock, Chance: rand.Float64,
@@ -86,6 +86,10 @@ func (h *hub) authorizationChanged(a integration.Authorization) {
 	default:
 		log.Info("authorization changed", "status", string(a.Status))
 	}
+}
+
+func (h *hub) renewalsFail(a integration.Authorization, err error) {
+	h.log.Warn("token cannot be renewed now, it is tried again", "tenant", a.Tenant, "integration", a.Integration, "name", a.Name, "error", err)
 }
 
 func (h *hub) breakerChanged(u outbound.Upstream) {

@@ -159,6 +159,13 @@ func (tx *Tx) DeleteAuthorization(ctx context.Context, id string) error {
 	return tx.stampAuthorizations(ctx)
 }
 
+// DefaultNodes returns the nodes that an authorization is the default of.
+func (tx *Tx) DefaultNodes(ctx context.Context, id string) ([]string, error) {
+	var nodes []string
+	err := tx.list(ctx, &nodes, "SELECT node FROM default_authorizations WHERE authorization_id = ? ORDER BY node", id)
+	return nodes, err
+}
+
 // SetDefaultAuthorization makes an authorization the default of a node in
 // place of an earlier one.
 func (tx *Tx) SetDefaultAuthorization(ctx context.Context, d DefaultAuthorization) error {

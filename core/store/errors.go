@@ -37,6 +37,8 @@ func wrap(err error) error {
 		switch e.Code {
 		case "40001", "40P01", "23505": // serialization failure, deadlock, lost a race for a key
 			return errors.Join(ErrRetry, err)
+		case "55P03": // waited for a lock too long
+			return unavailable(err)
 		}
 		if len(e.Code) == 5 && (e.Code[:2] == "53" || e.Code[:2] == "57" || e.Code[:2] == "08") {
 			return unavailable(err)

@@ -12,7 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
 	"tandem/core"
@@ -74,12 +75,17 @@ func Open(ctx context.Context, opts Options) (*DB, error) {
 // poolSize is the number of connections to PostgreSQL.
 const poolSize = 24
 
+// lockTimeout is how long a statement on PostgreSQL waits for somebody's lock.
+const lockTimeout = "10s"
+
 func (db *DB) openPostgres(ctx context.Context) error {
-	pool, err := sqlx.Open("pgx", db.opts.URL)
+	config, err := pgx.ParseConfig(db.opts.URL)
 	if err != nil {
 		// The driver's text would repeat the URL with its password.
 		return core.Errorf(core.NotConfigured, "database URL cannot be read as a PostgreSQL address")
 	}
+	config.RuntimeParams["lock_timeout"] = lockTimeout // no writer waits for ever for another
+	pool := sqlx.NewDb(stdlib.OpenDB(*config), "pgx")
 	pool.SetMaxOpenConns(poolSize)
 	pool.SetMaxIdleConns(poolSize)
 	db.writes, db.reads = pool, pool
