@@ -2,6 +2,7 @@ package console
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
 
@@ -69,12 +70,22 @@ func (c *Console) fail(ctx echo.Context, err error) error {
 	}
 	v := view{Title: p.Heading, Data: p, Small: person(ctx) == nil || p.Callback}
 	if live(ctx) {
-		ctx.Response().Header().Set("Content-Type", "text/plain; charset=utf-8")
-		ctx.Response().WriteHeader(status)
+		if broken := c.stop(ctx, status, p); broken != nil {
+			return errors.Join(err, broken)
+		}
 	} else if broken := c.render(ctx, status, "error", v); broken != nil {
 		return errors.Join(err, broken)
 	}
 	return err
+}
+
+// stop answers a page that follows the hub. What is gone, or may not be seen any
+// more, takes the place of what it showed; other faults pass, and it asks again.
+func (c *Console) stop(ctx echo.Context, status int, p faultPage) error {
+	if status != http.StatusNotFound && status != http.StatusForbidden {
+		return ctx.NoContent(status)
+	}
+	return c.piece(ctx, status, "gone", p)
 }
 
 func (c *Console) unknown(echo.Context) error {

@@ -160,7 +160,7 @@ func (c *Console) signInFirst(ctx echo.Context, err error) error {
 	r := ctx.Request()
 	switch {
 	case live(ctx):
-		return c.ended(ctx)
+		return c.piece(ctx, http.StatusUnauthorized, "ended", nil)
 	case strings.HasPrefix(r.URL.Path, "/oauth/"):
 		return c.fail(ctx, core.Wrap(core.Unauthenticated, err, "Your session has ended; sign in and authorize again."))
 	case r.Method != http.MethodGet:
@@ -237,13 +237,14 @@ func (c *Console) render(ctx echo.Context, status int, page string, v view) erro
 	return ctx.HTMLBlob(status, b.Bytes())
 }
 
-// ended tells a page that follows the hub that its session has ended.
-func (c *Console) ended(ctx echo.Context) error {
+// piece answers a page that follows the hub with the last thing to show there.
+// The script knows it by how it begins.
+func (c *Console) piece(ctx echo.Context, status int, name string, data any) error {
 	var b bytes.Buffer
-	if err := c.pages["error"].ExecuteTemplate(&b, "ended", nil); err != nil {
+	if err := c.pages["error"].ExecuteTemplate(&b, name, data); err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	return ctx.HTMLBlob(http.StatusUnauthorized, b.Bytes())
+	return ctx.HTMLBlob(status, b.Bytes())
 }
 
 // see sends the browser to a page of the console, so that a reload repeats

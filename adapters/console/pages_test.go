@@ -222,9 +222,26 @@ func TestLiveUpdates(t *testing.T) {
 	r.upstreams[0].Failures++
 	require.Equal(t, http.StatusOK, ann.get("/console/breakers").status)
 
+	for page, want := range map[string]string{
+		"/console/integrations/acme/authorizations/gone": "There is no such authorization.",
+		"/console/integrations/nothing":                  "There is nothing here.",
+	} {
+		gone := ann.get(page)
+		require.Equal(t, http.StatusNotFound, gone.status)
+		require.True(t, strings.HasPrefix(gone.body, `<div id="live"`), "the script knows it by that: %s", gone.body)
+		require.Contains(t, gone.body, want)
+		require.NotContains(t, gone.body, "hx-get", "the page asks no more")
+	}
+	agent := r.as(identity.Agent)
+	agent.headers[headerLive] = "1"
+	gone := agent.get("/console/breakers")
+	require.Equal(t, http.StatusForbidden, gone.status)
+	require.True(t, strings.HasPrefix(gone.body, `<div id="live"`), gone.body)
+
 	r.clock.Advance(time.Hour)
 	ended := ann.get("/console/breakers")
 	require.Equal(t, http.StatusUnauthorized, ended.status)
+	require.True(t, strings.HasPrefix(ended.body, `<div id="live"`), ended.body)
 	require.Contains(t, ended.body, `href="/console/login"`)
 	require.NotContains(t, ended.body, "hx-get", "the page asks no more")
 }

@@ -24,8 +24,21 @@
   }
   document.addEventListener("htmx:sendError", function () { stale(true); });
   document.addEventListener("htmx:timeout", function () { stale(true); });
-  document.addEventListener("htmx:responseError", function () { stale(true); });
-  document.addEventListener("htmx:afterOnLoad", function () { stale(false); });
+  document.addEventListener("htmx:afterOnLoad", function (e) {
+    stale(e.detail.xhr.status >= 400 && !last(e.detail.xhr));
+  });
+
+  // The hub's word that there is nothing to follow any more; a proxy's page with
+  // the same status is none.
+  function last(xhr) {
+    return [401, 403, 404].includes(xhr.status) && xhr.responseText.startsWith('<div id="live"');
+  }
+  document.addEventListener("htmx:beforeSwap", function (e) {
+    if (last(e.detail.xhr)) {
+      e.detail.shouldSwap = true;
+      e.detail.isError = false;
+    }
+  });
 
   function refresh() {
     const region = document.querySelector("[data-live]");
