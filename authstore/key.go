@@ -161,8 +161,13 @@ func NewKey() Key {
 // is either whole or absent.
 func CreateKeyFile(path string) (Key, error) {
 	key := NewKey()
+	return key, WriteKeyFile(path, []Key{key})
+}
+
+// WriteKeyFile is CreateKeyFile for keys that there are.
+func WriteKeyFile(path string, keys []Key) error {
 	// A link, unlike a rename, fails when the name is taken.
-	return key, putKeyFile(path, []Key{key}, os.Link)
+	return putKeyFile(path, keys, os.Link)
 }
 
 // ReplaceKeyFile writes keys in place of a file's, which keeps its owner and mode; readers

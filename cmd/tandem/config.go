@@ -220,7 +220,7 @@ func (c *config) validate() error {
 		{c.PublicURL != "" && badURL(c.PublicURL), "public-url: want http(s)://host[:port][/path]"},
 		{proxyErr != nil, fmt.Sprintf("trusted-proxies: %v", proxyErr)},
 		{c.masterKey != "" && c.MasterKeyFile != "", "master-key-file and TANDEM_MASTER_KEY: want one of them"},
-		{postgres && c.masterKey == "" && c.MasterKeyFile == "", "master-key-file: mandatory on PostgreSQL, where replicas share one key"},
+		{postgres && c.masterKey == "" && c.MasterKeyFile == "", "master-key-file: mandatory on PostgreSQL, where replicas share one key (make one with: openssl rand -hex 32)"},
 		{c.EntraIssuer != "" && len(c.EntraAudience) == 0, "entra-audience: mandatory with entra-issuer"},
 		{c.EntraIssuer == "" && (len(c.EntraAudience) > 0 || c.EntraJWKSURL != ""), "entra-issuer: mandatory with entra-audience and entra-jwks-url"},
 		{retentionErr != nil || c.retention < minRetention, fmt.Sprintf("retention: want a duration of at least %s, such as 720h", minRetention)},
@@ -231,6 +231,7 @@ func (c *config) validate() error {
 		{badHTTPS(c.EntraJWKSURL), "entra-jwks-url: want an https address"},
 		{badHTTPS(c.OIDCIssuer), "oidc-issuer: want an https address"},
 		{(c.OIDCIssuer == "") != (c.OIDCClientID == ""), "oidc-issuer and oidc-client-id: want both or neither"},
+		{c.OIDCIssuer == "" && c.oidcSecret != "", "oidc-issuer: mandatory with TANDEM_OIDC_CLIENT_SECRET"},
 		{missing(c.TLSCertFile), "tls-cert-file: no such file"},
 		{missing(c.TLSKeyFile), "tls-key-file: no such file"},
 	}
@@ -277,5 +278,5 @@ func badHTTPS(text string) bool {
 
 func badURL(text string) bool {
 	u, err := url.Parse(text)
-	return err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != ""
+	return err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || strings.ContainsAny(text, " \t")
 }

@@ -179,17 +179,17 @@ func (h *hub) connectionFigures() error {
 		labels     []string
 		read       func() []observe.Figure
 	}{
-		{"tandem_authorizations", "Authorizations, by integration and status.", []string{"integration", "status"}, h.authorizationFigures},
-		{"tandem_authorizations_ending", "Authorizations that end within 14 days unless granted again, by integration.", []string{"integration"}, h.endingFigures},
+		{"tandem_authorizations", "Authorizations, by integration and status; the same on every replica.", []string{"integration", "status"}, h.authorizationFigures},
+		{"tandem_authorizations_ending", "Authorizations that end within 14 days unless granted again, by integration; the same on every replica.", []string{"integration"}, h.endingFigures},
 		{"tandem_breakers", "Circuit breakers, by integration and state.", []string{"integration", "state"}, h.breakerFigures},
 	} {
 		if err := h.metrics.Gauges(gauge.name, gauge.help, gauge.labels, gauge.read); err != nil {
 			return err
 		}
 	}
-	h.health.Note("breakers", func() string { return tally(h.breakerFigures(), string(outbound.Closed), "all closed") })
+	h.health.Note("breakers", func() string { return tally(h.breakerFigures(), "all closed", string(outbound.Closed)) })
 	h.health.Note("authorizations", func() string {
-		return tally(h.authorizationFigures(), string(integration.Authorized), "none needs attention")
+		return tally(h.authorizationFigures(), "none needs attention", string(integration.Authorized), string(integration.Pending))
 	})
 	return nil
 }
@@ -230,12 +230,12 @@ func (h *hub) breakerFigures() []observe.Figure {
 	return all
 }
 
-// tally tells what is in another state than the good one, without naming
+// tally tells what is in another state than the good ones, without naming
 // anybody's tenant or host.
-func tally(figures []observe.Figure, good, none string) string {
+func tally(figures []observe.Figure, none string, good ...string) string {
 	var words []string
 	for _, f := range figures {
-		if f.Labels[1] != good && f.Value > 0 {
+		if !slices.Contains(good, f.Labels[1]) && f.Value > 0 {
 			words = append(words, fmt.Sprintf("%s: %.0f %s", f.Labels[0], f.Value, f.Labels[1]))
 		}
 	}

@@ -39,10 +39,14 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 	defer os.RemoveAll(dir)
 	getenv := p.getenv
 	p.getenv = func(name string) string {
-		if name == "TANDEM_DATA_DIR" {
+		switch given := getenv(name); {
+		case name == "TANDEM_DATA_DIR":
 			return dir
+		case name == "TANDEM_LOG_LEVEL" && given == "":
+			return "warn" // the story is told on standard output
+		default:
+			return given
 		}
-		return getenv(name)
 	}
 	p.given.DataDir, p.given.DatabaseURL = nil, nil
 	c, err := p.load()
@@ -62,7 +66,7 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 	defer vendors.Close()
 	c.AllowHosts = append(c.AllowHosts, flow.Addr(), vendors.Addr())
 	c.shipped = vendors.Mappings(mappings.FS)
-	log, _, err := observe.NewLogger(p.stderr, "warn")
+	log, _, err := observe.NewLogger(p.stderr, c.LogLevel)
 	if err != nil {
 		return err
 	}

@@ -4,116 +4,148 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"tandem/authstore"
-	"tandem/core/store"
+	"tandem/core"
 )
 
 // masterKeyCommand works on the file of the master key. Its first line seals,
 // every line opens; a running hub takes over a changed file by itself.
 type masterKeyCommand struct {
 	Add    masterKeyAdd    `cmd:"" help:"Write a new key to the end of the file: it opens and does not seal yet."`
-	Use    masterKeyUse    `cmd:"" help:"Put the last key first: it seals from now on, and the hub seals everything anew."`
+	Use    masterKeyUse    `cmd:"" help:"Put a key first: it seals from now on, and the hub seals everything anew."`
 	Status masterKeyStatus `cmd:"" help:"Show how many secrets are sealed under each key."`
-	Prune  masterKeyPrune  `cmd:"" help:"Take the keys under which nothing is sealed out of the file."`
+	Prune  masterKeyPrune  `cmd:"" help:"Move the keys under which nothing is sealed out of the file."`
 }
 
-// edited runs edit over the keys of the file, and writes what it returns.
-func (p *program) edited(edit func(c *config, keys []authstore.Key) ([]authstore.Key, error), said string) error {
+// keyed runs do with the keys of the file.
+func (masterKeyCommand) keyed(p *program, do func(c *config, keys []authstore.Key) error) error {
 	c, err := p.load()
 	if err != nil {
 		return err
 	}
 	if c.masterKey != "" {
-		return errors.New("the master key comes from TANDEM_MASTER_KEY: change it there, several keys with commas between")
+		return errors.New("the master key comes from TANDEM_MASTER_KEY: change it there, several keys with commas between, the first one seals")
 	}
 	keys, err := authstore.LoadKeyFile(keyFile(c))
 	if err != nil {
 		return err
 	}
-	if keys, err = edit(c, keys); err != nil {
-		return err
+	return do(c, keys)
+}
+
+// counted opens the database, which must be there, and counts its secrets by key.
+func counted(ctx context.Context, c *config) (map[string]int, error) {
+	if file, ok := strings.CutPrefix(c.DatabaseURL, "sqlite:"); ok && missing(file) {
+		return nil, fmt.Errorf("there is no database at %s", file)
 	}
-	if err := authstore.ReplaceKeyFile(keyFile(c), keys); err != nil {
-		return err
+	db, _, err := openDatabase(ctx, c, false, nil)
+	if err != nil {
+		return nil, err
 	}
-	_, err = fmt.Fprintf(p.stdout, said+"\n", keyFile(c))
-	return err
+	defer db.Close()
+	return authstore.Sealed(ctx, db)
 }
 
 type masterKeyAdd struct{}
 
 // Run adds a key.
 func (masterKeyAdd) Run(p *program) error {
-	return p.edited(func(_ *config, keys []authstore.Key) ([]authstore.Key, error) {
-		return append(keys, authstore.NewKey()), nil
-	}, "A new key is in %s. Bring the file to every replica, wait two seconds, then: tandem master-key use")
+	return masterKeyCommand{}.keyed(p, func(c *config, keys []authstore.Key) error {
+		key := authstore.NewKey()
+		if err := authstore.ReplaceKeyFile(keyFile(c), append(keys, key)); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(p.stdout, "Key %s is the last in %s. Bring the file to every replica, wait two seconds, then: tandem master-key use %[1]s\n", key.ID(), keyFile(c))
+		return err
+	})
 }
 
-type masterKeyUse struct{}
+type masterKeyUse struct {
+	Key string `arg:"" help:"Its id, as add and status show it."`
+}
 
-// Run puts the last key first.
-func (masterKeyUse) Run(p *program) error {
-	return p.edited(func(_ *config, keys []authstore.Key) ([]authstore.Key, error) {
-		if len(keys) == 1 {
-			return nil, errors.New("there is one key only: tandem master-key add makes another")
+// Run puts the key first.
+func (m masterKeyUse) Run(p *program) error {
+	return masterKeyCommand{}.keyed(p, func(c *config, keys []authstore.Key) error {
+		at := slices.IndexFunc(keys, func(k authstore.Key) bool { return k.ID() == m.Key })
+		if at < 0 {
+			return fmt.Errorf("%s has no key %s; tandem master-key add makes one, status lists them", keyFile(c), m.Key)
 		}
-		last := len(keys) - 1
-		return append([]authstore.Key{keys[last]}, keys[:last]...), nil
-	}, "The new key is the first in %s and seals from now on. A running hub seals everything anew within a minute; tandem master-key status tells how far it is, tandem master-key prune ends the old key.")
+		first := keys[at]
+		if err := authstore.ReplaceKeyFile(keyFile(c), append([]authstore.Key{first}, slices.Delete(keys, at, at+1)...)); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(p.stdout, "Key %s is the first in %s and seals from now on. A running hub seals everything anew within a minute; tandem master-key status tells how far it is, tandem master-key prune ends the old key.\n", m.Key, keyFile(c))
+		return err
+	})
 }
 
 type masterKeyStatus struct{}
 
 // Run lists the keys.
 func (masterKeyStatus) Run(ctx context.Context, p *program) error {
-	return p.keyed(ctx, func(c *config, db *store.DB) error {
-		keys, err := masterKeys(c, false)
-		if err != nil {
-			return err
+	c, err := p.load()
+	if err != nil {
+		return err
+	}
+	counts, err := counted(ctx, c)
+	if err != nil {
+		return err
+	}
+	keys, err := masterKeys(c, false)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "KEY\tUSE\tSECRETS")
+	for i, key := range keys {
+		use := "opens"
+		if i == 0 {
+			use = "seals"
 		}
-		counts, err := authstore.Sealed(ctx, db)
-		if err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "KEY\tUSE\tSECRETS")
-		for i, key := range keys {
-			use := "opens"
-			if i == 0 {
-				use = "seals"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%d\n", key.ID(), use, counts[key.ID()])
-			delete(counts, key.ID())
-		}
-		for id, n := range counts {
-			fmt.Fprintf(w, "%s\tmissing\t%d\n", id, n)
-		}
-		return w.Flush()
-	})
+		fmt.Fprintf(w, "%s\t%s\t%d\n", key.ID(), use, counts[key.ID()])
+		delete(counts, key.ID())
+	}
+	for _, id := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(w, "%s\tmissing\t%d\n", id, counts[id])
+	}
+	return w.Flush()
 }
 
 type masterKeyPrune struct{}
 
-// Run removes unused keys.
+// Run moves the keys that nothing needs to a file beside: backups may.
 func (masterKeyPrune) Run(ctx context.Context, p *program) error {
-	return p.keyed(ctx, func(_ *config, db *store.DB) error {
-		return p.edited(func(_ *config, keys []authstore.Key) ([]authstore.Key, error) {
-			counts, err := authstore.Sealed(ctx, db)
-			if err != nil {
-				return nil, err
+	return masterKeyCommand{}.keyed(p, func(c *config, keys []authstore.Key) error {
+		counts, err := counted(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 1 {
+			_, err := fmt.Fprintln(p.stdout, "There is one key, nothing to prune.")
+			return err
+		}
+		for _, key := range keys[1:] {
+			if n := counts[key.ID()]; n > 0 {
+				return fmt.Errorf("%d secrets are still sealed under key %s: let the hub run for a minute, then try again", n, key.ID())
 			}
-			for _, key := range keys[1:] {
-				if n := counts[key.ID()]; n > 0 {
-					return nil, fmt.Errorf("%d secrets are still sealed under key %s: let the hub run for a minute, then try again", n, key.ID())
-				}
-			}
-			return slices.Clone(keys[:1]), nil
-		}, "%s holds the one key that is in use. Old backups of the database need the old key: keep it with them.")
+		}
+		old := fmt.Sprintf("%s.%s", keyFile(c), core.SystemClock{}.Now().Format("20060102-150405"))
+		if err := authstore.WriteKeyFile(old, keys[1:]); err != nil {
+			return err
+		}
+		if err := authstore.ReplaceKeyFile(keyFile(c), keys[:1]); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(p.stdout, "%s holds key %s alone. Out of use, and now in %s: %s. Old backups of the database need them: keep that file with the backups, not here.\n",
+			keyFile(c), keys[0].ID(), old, ids(keys[1:]))
+		return err
 	})
 }
 
@@ -188,7 +220,7 @@ func ids(keys []authstore.Key) string {
 func (h *hub) reseal(ctx context.Context) error {
 	n, err := h.sealer.Reseal(ctx, h.db)
 	if n > 0 {
-		h.log.Info("secrets sealed anew under the master key in force", "secrets", n)
+		h.log.Info("sealed anew under the master key in force", "count", n)
 	}
 	return err
 }

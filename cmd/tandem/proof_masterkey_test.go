@@ -23,12 +23,19 @@ func TestMasterKeyIsReplacedUnderLoad(t *testing.T) {
 	before, err := os.ReadFile(file)
 	require.NoError(t, err)
 
-	_, err = r.Run(t.Context(), "master-key", "use")
+	_, err = r.Run(t.Context(), "master-key", "use", "0123456789abcdef")
 	require.ErrorContains(t, err, "master-key add")
-	for _, step := range []string{"add", "use"} {
-		out, err := r.Run(t.Context(), "master-key", step)
+	out, err := r.Run(t.Context(), "master-key", "prune")
+	require.NoError(t, err)
+	require.Contains(t, out, "nothing to prune")
+	out, err = r.Run(t.Context(), "master-key", "add")
+	require.NoError(t, err)
+	require.NotContains(t, out, strings.TrimSpace(string(before)))
+	fresh := strings.Fields(out)[1]
+	r.got.await(t, addTask(t, h, key, work), "Queued")
+	for range 2 { // twice is once
+		_, err = r.Run(t.Context(), "master-key", "use", fresh)
 		require.NoError(t, err)
-		require.NotContains(t, out, strings.TrimSpace(string(before)))
 		r.got.await(t, addTask(t, h, key, work), "Queued")
 	}
 	h.Kill()
@@ -38,10 +45,16 @@ func TestMasterKeyIsReplacedUnderLoad(t *testing.T) {
 		_, err = r.Run(t.Context(), "master-key", "prune")
 		return err == nil
 	}, 60*time.Second, 200*time.Millisecond, "%v", err)
-	out, err := r.Run(t.Context(), "master-key", "status")
+	pruned, err := filepath.Glob(file + ".*")
+	require.NoError(t, err)
+	require.Len(t, pruned, 1)
+	old, err := os.ReadFile(pruned[0])
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(old), "backups need it")
+	out, err = r.Run(t.Context(), "master-key", "status")
 	require.NoError(t, err)
 	require.Len(t, strings.Split(strings.TrimSpace(out), "\n"), 2, out)
-	require.Contains(t, out, "seals")
+	require.Regexp(t, fresh+` +seals`, out)
 	r.got.await(t, addTask(t, h, key, work), "Queued")
 	require.NoError(t, h.Stop(15*time.Second))
 	after, err := os.ReadFile(file)
