@@ -279,6 +279,7 @@ var (
 	unfinished = regexp.MustCompile(`ZgotmplZ|<no value>|%!`)
 	ids        = regexp.MustCompile(`\sid="([^"]*)"`)
 	refs       = regexp.MustCompile(`\s(?:for|aria-describedby|aria-labelledby)="([^"]*)"`)
+	controls   = regexp.MustCompile(`<(?:a|button|input|select|summary|textarea)\s[^>]*>`)
 	own        = regexp.MustCompile(`\s(?:href|action|src|hx-get)="(/[^"]*)"`)
 )
 
@@ -302,6 +303,12 @@ func (r *rig) check(got answer) {
 	for _, m := range refs.FindAllStringSubmatch(got.body, -1) {
 		for ref := range strings.FieldsSeq(m[1]) {
 			require.True(r.t, seen[ref], "nothing has the id %q", ref)
+		}
+	}
+	if _, region, ok := strings.Cut(got.body, `<div id="live" data-live`); ok { // the script keeps the focus by id
+		region, _, _ = strings.Cut(region, "<footer>")
+		for _, m := range controls.FindAllString(region, -1) {
+			require.True(r.t, ids.MatchString(m) || strings.Contains(m, `type="hidden"`), m)
 		}
 	}
 	for _, m := range own.FindAllStringSubmatch(got.body, -1) {

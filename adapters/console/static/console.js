@@ -7,11 +7,17 @@
   const channel = "BroadcastChannel" in window ? new BroadcastChannel("tandem-console") : null;
   let popup = null;
 
-  // Follow the hub, but never under the hands of somebody.
+  // Follow the hub, but never under the hands of somebody: not while a menu is
+  // open, while they are in a form with something to choose, or have chosen. Any
+  // other control keeps the focus, which htmx moves to its successor by id.
+  function busy(region) {
+    return region.querySelector("details[open], form:focus-within select") !== null ||
+      Array.from(region.querySelectorAll("select")).some(function (s) {
+        return s.selectedIndex !== Math.max(0, Array.from(s.options).findIndex(function (o) { return o.defaultSelected; }));
+      });
+  }
   document.addEventListener("htmx:beforeRequest", function (e) {
-    const region = e.target;
-    const busy = region.querySelector("details[open]") || region.querySelector("input:focus, select:focus, textarea:focus");
-    if (document.hidden || busy) {
+    if (document.hidden || busy(e.target)) {
       e.preventDefault();
     }
   });
@@ -34,7 +40,9 @@
     return [401, 403, 404].includes(xhr.status) && xhr.responseText.startsWith('<div id="live"');
   }
   document.addEventListener("htmx:beforeSwap", function (e) {
-    if (last(e.detail.xhr)) {
+    if (busy(e.target)) { // since it was asked for
+      e.detail.shouldSwap = false;
+    } else if (last(e.detail.xhr)) {
       e.detail.shouldSwap = true;
       e.detail.isError = false;
     }
