@@ -247,6 +247,22 @@ func (c *config) validate() error {
 	return errors.Join(errs...)
 }
 
+// warnings tell what works, but not for the console.
+func (c *config) warnings() []string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || c.PublicURL == "" {
+		return nil
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	switch local := u.Hostname() == "localhost" || err == nil && address.IsLoopback(); {
+	case u.Scheme == "http" && !local:
+		return []string{"public-url is plain http: the console works over https only"}
+	case u.Scheme == "https" && c.TLSCertFile == "" && len(c.TrustedProxies) == 0:
+		return []string{"public-url is https, and there is neither a certificate nor a proxy in trusted-proxies: the console will take every request for plain http and refuse it"}
+	}
+	return nil
+}
+
 func parsePrefix(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil

@@ -53,6 +53,9 @@ func newSpy(t *testing.T, vendors *sandbox.Vendors) *spy {
 				return err
 			}
 			body = bytes.ReplaceAll(body, []byte(vendors.Addr()), []byte(s.Listener.Addr().String()))
+			if to := r.Header.Get("Location"); to != "" { // its iss
+				r.Header.Set("Location", strings.ReplaceAll(to, url.QueryEscape(vendors.Addr()), url.QueryEscape(s.Listener.Addr().String())))
+			}
 			r.ContentLength = int64(len(body))
 			r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 			var answer map[string]any

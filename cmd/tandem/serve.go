@@ -42,6 +42,9 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	for _, text := range c.warnings() {
+		log.Warn(text)
+	}
 	h, err := newHub(ctx, c, log)
 	if err != nil {
 		return err

@@ -4,4 +4,8 @@
 // A Flow is a Power Automate flow: it subscribes at a hub, gets called with
 // each event at a callback of the platform's form, and calls the hub's actions
 // with its own key. What a vendor refuses, it refuses in the vendor's words.
+//
+// Vendors are the clouds of every shipped integration: sign-in, tokens,
+// revocation, and whose account a credential is. Mappings are the shipped files
+// with the vendors' addresses turned to them.
 package sandbox

@@ -333,6 +333,9 @@ func (v *Vendors) turn(id string, data []byte) []byte {
 			} {
 				v.turnAddress(id, address)
 			}
+			if entry(g, "authorize") != nil && entry(g, "issuer") == nil {
+				g.Content = append(g.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "issuer"}, &yaml.Node{Kind: yaml.ScalarNode})
+			}
 			if issuer := entry(g, "issuer"); issuer != nil {
 				issuer.SetString(v.prefix(id)) // what the sandbox sends as iss, whatever the path was
 			}
