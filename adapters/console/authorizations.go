@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -89,11 +90,16 @@ func (c *Console) addAuthorization(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	g := i.Grant(posted.Get("grant"))
+	way := posted.Get("way") // another one was chosen
+	g := i.Grant(cmp.Or(way, posted.Get("grant")))
 	if g == nil {
 		return core.Errorf(core.Invalid, "This integration has no such way to authorize it.")
 	}
 	f := c.blank(i, g)
+	if way != "" {
+		f.keep(posted)
+		return c.draw(ctx, http.StatusOK, f)
+	}
 	draft := f.read(posted)
 	a, err := c.o.Authorizations.Add(ctx.Request().Context(), person(ctx).Tenant, person(ctx).UPN, draft)
 	if err != nil {
@@ -334,6 +340,18 @@ func (f *authorizationForm) read(posted map[string][]string) integration.Draft {
 		}
 	}
 	return d
+}
+
+// keep takes over what was typed into the form of another way: the name and the
+// integration's settings. The fields of a way are its own: what one calls by a
+// name may be a secret of another.
+func (f *authorizationForm) keep(posted url.Values) {
+	f.Name = posted.Get("name")
+	for n := range f.Of.Settings {
+		if field := &f.Fields[n]; !field.Secret && posted.Has(field.Input()) {
+			field.Value = posted.Get(field.Input())
+		}
+	}
 }
 
 // refuse notes what is wrong beside the fields and in the summary.

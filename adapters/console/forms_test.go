@@ -87,6 +87,33 @@ func TestRefusedFormsForgetNothing(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, ann.post(all, "grant", "none").status)
 }
 
+func TestAnotherWayForgetsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ann := r.as(identity.Admin)
+	form := ann.get(all + "/new?grant=sign-in").body
+	first, _, _ := strings.Cut(form, `name="way"`)
+	require.Contains(t, first, `<button class="sr" form="authorization"`, "the Enter key presses no tab")
+	typed := []string{
+		"way", "key", "grant", "sign-in", "name", "Mine", "v.account", "contoso", "v.region", "us",
+		"v.client_id", "c1", "v.client_secret", "s3cret", "v.key", "s3cret",
+	}
+	got := ann.post(all, typed...)
+	require.Equal(t, http.StatusOK, got.status)
+	for _, want := range []string{
+		`name="grant" value="key"`, `value="Mine"`, `value="contoso"`, `<option value="us" selected>`,
+		`<button form="authorization" formnovalidate name="way" value="key" aria-current="true">`,
+	} {
+		require.Contains(t, got.body, want)
+	}
+	require.NotContains(t, got.body, "s3cret")
+	require.Empty(t, r.fake.all)
+	got = ann.post(all, "way", "key", "name", "")
+	require.Contains(t, got.body, `<option value="eu" selected>`, "what was not sent keeps its default")
+	require.Equal(t, http.StatusBadRequest, ann.post(all, "way", "none", "grant", "key").status)
+	require.NotContains(t, ann.post("/console/integrations/other/authorizations", "grant", "token").body, `name="way"`, "there is one way only")
+}
+
 func TestUpdateKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
