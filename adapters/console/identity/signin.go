@@ -24,7 +24,8 @@ func wrong() error {
 
 // SignIn signs a person in with a password, in a new session. Errors:
 // Unauthenticated, the same for an unknown name; Throttled after five failures a
-// minute with one name from one address, or twenty from one address.
+// minute with one name from one address, twenty from one address, or a hundred
+// from the /48 of an IPv6 address.
 func (i *Identity) SignIn(c echo.Context, upn, password string) (Person, error) {
 	ctx := c.Request().Context()
 	upn, _ = normalUPN(upn) // one that is none is unknown
@@ -90,7 +91,8 @@ func (i *Identity) SignOut(c echo.Context) error {
 
 // BeginSingleSignOn returns the address of the sign-on service to send the
 // browser to. Errors: NotConfigured when there is none, Unavailable when it
-// cannot be reached, Throttled after twenty a minute from one address.
+// cannot be reached, Throttled after sixty a minute from one address that did not
+// end in a sign-in.
 func (i *Identity) BeginSingleSignOn(c echo.Context) (address string, err error) {
 	if i.o.SingleSignOn == nil {
 		return "", core.Errorf(core.NotConfigured, "Single sign-on is not set up.")
@@ -136,7 +138,11 @@ func (i *Identity) FinishSingleSignOn(c echo.Context, answer url.Values) (Person
 	if err != nil {
 		return Person{}, err
 	}
-	return i.enter(c, account)
+	who, err := i.enter(c, account)
+	if err == nil {
+		i.attempts.endSignOn(c.RealIP())
+	}
+	return who, err
 }
 
 // bind returns the account of an identity and makes it that identity's for good.

@@ -104,11 +104,54 @@ func TestAttempts(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.LessOrEqual(t, len(a.counts), maxAttemptKeys)
-	for range sourceAttempts {
+}
+
+func TestSignOnAttempts(t *testing.T) {
+	t.Parallel()
+	a := newAttempts()
+	a.endSignOn("192.0.2.9") // of nobody who began here
+	for range 3 * signOnAttempts {
+		require.NoError(t, a.beginSignOn(noon, "192.0.2.9"), "who ends what they began is not counted")
+		a.endSignOn("192.0.2.9")
+	}
+	for range signOnAttempts {
 		require.NoError(t, a.beginSignOn(noon, "192.0.2.9"))
 	}
 	require.Equal(t, core.Throttled, core.KindOf(a.beginSignOn(noon, "192.0.2.9")))
 	require.NoError(t, a.beginSignOn(noon, "192.0.2.10"))
+	require.NoError(t, a.beginSignOn(noon.Add(attemptWindow), "192.0.2.9"))
+}
+
+func TestAttemptsOfASite(t *testing.T) {
+	t.Parallel()
+	a := newAttempts()
+	for n := range wideAttempts {
+		_, err := a.begin(noon, fmt.Sprintf("2001:db8:1:%x::1", n), "ann")
+		require.NoError(t, err)
+	}
+	_, err := a.begin(noon, "2001:db8:1:ffff::1", "ann")
+	require.Equal(t, core.Throttled, core.KindOf(err), "the networks of one site are one in the end")
+	succeeded, err := a.begin(noon, "2001:db8:2::1", "ann")
+	require.NoError(t, err)
+	succeeded()
+	for n := range 3 * wideAttempts {
+		_, err := a.begin(noon, fmt.Sprintf("192.0.2.%d", n%256), "ann")
+		require.NoError(t, err, "addresses of the older kind have no site")
+	}
+}
+
+// Who is refused already cannot push out what refuses them with new names.
+func TestRefusedAttemptsLeaveNoTrace(t *testing.T) {
+	t.Parallel()
+	a := newAttempts()
+	refused := 0
+	for n := range 3 * maxAttemptKeys {
+		if _, err := a.begin(noon, "192.0.2.1", fmt.Sprint(n)); err != nil {
+			refused++
+		}
+	}
+	require.Equal(t, 3*maxAttemptKeys-sourceAttempts, refused)
+	require.Len(t, a.counts, sourceAttempts+1)
 }
 
 func TestAttemptsAtOnce(t *testing.T) {
