@@ -63,7 +63,7 @@ func field(extra func(string) any, path string) (string, bool) {
 	name, rest, nested := strings.Cut(path, ".")
 	value := extra(name)
 	if nested {
-		value = dig(value, rest)
+		value = integration.Dig(value, rest)
 	}
 	text, ok := value.(string)
 	return text, ok && text != ""

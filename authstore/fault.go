@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"tandem/core"
+	"tandem/core/integration"
 )
 
 // The bounds of what is taken over from a provider.
@@ -183,30 +184,11 @@ func (s *Store) account(ctx context.Context, p *party, name string, value secret
 	if json.NewDecoder(io.LimitReader(resp.Body, maxAccount)).Decode(&body) != nil {
 		return "", nil // it took the credential, which is what counts
 	}
-	switch found := dig(body, p.g.Account.Field).(type) {
+	switch found := integration.Dig(body, p.g.Account.Field).(type) {
 	case string:
 		return clean(found, maxText), nil
 	case float64:
 		return strconv.FormatFloat(found, 'f', -1, 64), nil
 	}
 	return "", nil
-}
-
-// dig reads a path with dots; nil when there is nothing.
-func dig(value any, path string) any {
-	for step := range strings.SplitSeq(path, ".") {
-		switch v := value.(type) {
-		case map[string]any:
-			value = v[step]
-		case []any:
-			n, err := strconv.Atoi(step)
-			if err != nil || n < 0 || n >= len(v) {
-				return nil
-			}
-			value = v[n]
-		default:
-			return nil
-		}
-	}
-	return value
 }
