@@ -69,7 +69,7 @@ func (i *Identity) Setup(c echo.Context, token, upn, name, password string) (Per
 		if err := tx.UseSetupToken(ctx, hash); err != nil {
 			return err
 		}
-		return tx.InsertAccount(ctx, account)
+		return insert(ctx, tx, account)
 	})
 	if err != nil {
 		if core.KindOf(err) == core.NotFound {
@@ -98,11 +98,21 @@ func (i *Identity) Add(ctx context.Context, tenant, upn, name string, role Role,
 	if err != nil {
 		return Person{}, err
 	}
-	err = i.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertAccount(ctx, account) })
+	err = i.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return insert(ctx, tx, account) })
 	if err != nil {
 		return Person{}, err
 	}
 	return person(account), nil
+}
+
+// insert stores a new account. Names are unique among all tenants, and who adds
+// one is not told that another tenant has it.
+func insert(ctx context.Context, tx *store.Tx, account store.Account) error {
+	err := tx.InsertAccount(ctx, account)
+	if core.KindOf(err) == core.Conflict {
+		return core.Errorf(core.Conflict, "This user name cannot be used; choose another.")
+	}
+	return err
 }
 
 // Change changes somebody's name and role, and the password unless it is empty.

@@ -85,6 +85,7 @@ func TestPeople(t *testing.T) {
 	require.Equal(t, core.Invalid, core.KindOf(err))
 	_, err = r.Add(ctx, "contoso", "EVE@fabrikam.example", "", Viewer, "")
 	require.Equal(t, core.Conflict, core.KindOf(err))
+	require.EqualError(t, err, "This user name cannot be used; choose another.", "it tells nothing of another tenant")
 
 	require.Equal(t, core.NotFound, core.KindOf(r.Change(ctx, "contoso", eve.ID, "Eve", Admin, "")), "another tenant's")
 	require.Equal(t, core.NotFound, core.KindOf(r.Remove(ctx, "contoso", eve.ID)))
