@@ -38,13 +38,14 @@ var (
 		core.Uncertain:          "The other side did not answer as expected",
 	}
 	advice = map[core.Kind]string{
-		core.Invalid:     "Go back and try again from the page you came from.",
-		core.Forbidden:   "If you need it, ask an administrator of your organization for another role.",
-		core.NotFound:    "It may have been removed meanwhile, or the address is mistyped.",
-		core.Throttled:   "Wait a moment, then try again.",
-		core.Unavailable: "Nothing was changed. Try again in a moment.",
-		core.Timeout:     "Try again in a moment.",
-		core.Uncertain:   "Look whether it took effect before you try again.",
+		core.Invalid:       "Go back and try again from the page you came from.",
+		core.Forbidden:     "If you need it, ask an administrator of your organization for another role.",
+		core.NotConfigured: "If it should be, tell whoever runs this hub.",
+		core.NotFound:      "It may have been removed meanwhile, or the address is mistyped.",
+		core.Throttled:     "Wait a moment, then try again.",
+		core.Unavailable:   "Nothing was changed. Try again in a moment.",
+		core.Timeout:       "Try again in a moment.",
+		core.Uncertain:     "Look whether it took effect before you try again.",
 	}
 )
 

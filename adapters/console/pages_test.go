@@ -293,6 +293,13 @@ func TestFaultsArePages(t *testing.T) {
 	require.Equal(t, "2", got.header.Get("Retry-After"))
 	require.Contains(t, got.body, "The provider cannot be reached.")
 
+	r.fake.refusal = core.Errorf(core.NotConfigured, "The hub does not know its own address: set public-url to the one that browsers use.")
+	got = ann.post("/console/integrations/acme/authorizations/good/authorize")
+	require.Equal(t, http.StatusForbidden, got.status)
+	for _, want := range []string{"This is not set up", "set public-url to the one", "tell whoever runs this hub", "Sign out"} {
+		require.Contains(t, got.body, want)
+	}
+
 	r.fake.refusal = http.ErrBodyNotAllowed
 	got = ann.post("/console/integrations/acme/authorizations/good/authorize")
 	require.Equal(t, http.StatusInternalServerError, got.status)

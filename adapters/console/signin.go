@@ -74,11 +74,25 @@ func (c *Console) notSignedIn(ctx echo.Context, upn string, err error) error {
 }
 
 func (c *Console) sso(ctx echo.Context) error {
+	if !chosen(ctx.Request().Header) {
+		return c.see(ctx, c.link("login"))
+	}
 	address, err := c.o.Identity.BeginSingleSignOn(ctx)
 	if err != nil {
 		return c.notSignedIn(ctx, "", err)
 	}
 	return c.see(ctx, address)
+}
+
+// chosen tells whether somebody went to an address themselves, as far as browsers
+// tell: no other site led them there, and no page took it for a picture.
+func chosen(h http.Header) bool {
+	switch h.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return false
+	}
+	dest := h.Get("Sec-Fetch-Dest")
+	return dest == "" || dest == "document"
 }
 
 func (c *Console) ssoCallback(ctx echo.Context) error {

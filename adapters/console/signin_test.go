@@ -82,6 +82,35 @@ func TestCrossSitePostsAreRefusedWithAPage(t *testing.T) {
 	require.Contains(t, got.body, "The request came from another site.")
 }
 
+func TestOtherSitesBeginNoSingleSignOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.as(identity.Admin)
+	for _, c := range []struct {
+		site, dest string
+		begins     bool
+	}{
+		{"", "", true},
+		{"none", "document", true},
+		{"same-origin", "document", true},
+		{"same-origin", "image", false},
+		{"same-origin", "iframe", false},
+		{"cross-site", "document", false},
+		{"same-site", "document", false},
+		{"cross-site", "image", false},
+	} {
+		b := r.browser()
+		b.headers["Sec-Fetch-Site"], b.headers["Sec-Fetch-Dest"] = c.site, c.dest
+		got := b.get("/console/sso")
+		if c.begins {
+			require.Equal(t, http.StatusForbidden, got.status, "not set up in this hub")
+			continue
+		}
+		require.Equal(t, http.StatusSeeOther, got.status, "%+v", c)
+		require.Equal(t, "/console/login", got.header.Get("Location"))
+	}
+}
+
 func TestPrefixAfterSignIn(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
