@@ -179,17 +179,6 @@ func TestClean(t *testing.T) {
 	}
 }
 
-func TestDig(t *testing.T) {
-	t.Parallel()
-	body := map[string]any{"emails": []any{"a", map[string]any{"b": "c"}}, "n": 7.0}
-	require.Equal(t, "a", dig(body, "emails.0"))
-	require.Equal(t, "c", dig(body, "emails.1.b"))
-	require.InDelta(t, 7, dig(body, "n"), 0)
-	for _, path := range []string{"emails.2", "emails.-1", "emails.x", "n.0", "none", ""} {
-		require.Nil(t, dig(body, path), path)
-	}
-}
-
 func TestSeconds(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[any]time.Duration{
