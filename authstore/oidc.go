@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -53,6 +54,9 @@ type OIDC struct {
 	mu    sync.Mutex
 	known *signOnProvider // nil: not discovered yet
 }
+
+// Format writes a fixed text for every verb.
+func (*OIDC) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "[sign-on]") }
 
 // signOnProvider is what the issuer's discovery document says.
 type signOnProvider struct {
