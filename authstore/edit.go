@@ -159,7 +159,8 @@ func (s *Store) fill(row *store.Authorization, d integration.Draft, kept map[str
 
 func goodName(name string) bool {
 	n := utf8.RuneCountInString(name)
-	return n > 0 && n <= maxName && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+	unseen := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }
+	return n > 0 && n <= maxName && utf8.ValidString(name) && !strings.ContainsFunc(name, unseen)
 }
 
 // sort checks what was filled in and puts the secrets aside. An empty secret
@@ -247,7 +248,7 @@ func freeName(ctx context.Context, tx *store.Tx, row store.Authorization) error 
 	}
 	for id, name := range names {
 		if id != row.ID && sameName(name, row.Name) {
-			e := core.Errorf(core.Conflict, "integration %s already has an authorization named %q", row.Integration, name)
+			e := core.Errorf(core.Conflict, "an authorization named %q is there already", name)
 			e.Details = []core.Detail{{Field: "name", Message: "this name is taken"}}
 			return e
 		}

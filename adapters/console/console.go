@@ -124,6 +124,8 @@ func (c *Console) routes() []route {
 		{get, "/console/sso", everybody(), c.sso},
 		{get, "/console/sso/callback", everybody(), c.ssoCallback},
 		{post, "/console/logout", people(), c.logout},
+		{get, "/", everybody(), c.door},
+		{get, "/console/", everybody(), c.door},
 		{get, "/console", people(), c.home},
 		{get, "/console/*", people(), c.unknown},
 

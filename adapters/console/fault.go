@@ -49,6 +49,16 @@ var (
 	}
 )
 
+// particular is what happened and what to do for errors whose kind says too
+// little, by code.
+var particular = map[string]struct{ heading, advice string }{
+	"HTTPS_NEEDED": {
+		"The console needs https",
+		"Open it under its https address. If that is what you did, the hub does not know the proxy in front of it: whoever runs it names that in trusted-proxies.",
+	},
+	"CROSS_SITE": {"This did not come from the console", "Open the console and do it there."},
+}
+
 // fail answers an error with a page, and returns it for the server, which logs
 // what is the hub's fault.
 func (c *Console) fail(ctx echo.Context, err error) error {
@@ -61,6 +71,9 @@ func (c *Console) fail(ctx echo.Context, err error) error {
 		Heading: headings[e.Kind], Message: sentence(e.Message), Advice: advice[e.Kind], Details: e.Details,
 		RequestID: server.RequestID(ctx), SignIn: e.Kind == core.Unauthenticated,
 		Callback: ctx.Path() == "/oauth/callback/:integration",
+	}
+	if known, ok := particular[e.Code]; ok {
+		p.Heading, p.Advice = known.heading, known.advice
 	}
 	if p.Heading == "" {
 		p.Heading = "Something went wrong"

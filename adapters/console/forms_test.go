@@ -201,3 +201,10 @@ func TestHTMLPattern(t *testing.T) {
 		require.NotPanics(t, func() { regexp.MustCompile(strings.ReplaceAll(c.source, " ", "")) })
 	}
 }
+
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "Already a sentence.", sentence("already a sentence."))
+	require.Equal(t, "http://127.0.0.1:1 cannot be reached.", sentence("http://127.0.0.1:1 cannot be reached"))
+	require.Empty(t, sentence(""))
+}

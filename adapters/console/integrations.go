@@ -115,6 +115,7 @@ type authorizationView struct {
 	Popup    bool               // authorizing it is a sign-in at the provider
 	Admin    bool
 	Checks   bool // the reader may try it
+	Defaults bool // the reader may make it the default of something
 }
 
 func (c *Console) show(i *integration.Integration, a integration.Authorization, p *identity.Person) authorizationView {
@@ -129,6 +130,7 @@ func (c *Console) show(i *integration.Integration, a integration.Authorization, 
 		v.AuthType, v.GrantBy, v.Popup = authType(v.Way.Type), v.Way.Title, v.Way.Type == integration.AuthorizationCode
 	}
 	v.Checks = v.Way != nil && v.Way.Account.URL != "" && a.Status == integration.Authorized && slices.Contains(checkers(), p.Role)
+	v.Defaults = v.Admin && a.Status == integration.Authorized && (len(v.Nodes) > 0 || len(a.DefaultFor) == 0)
 	if now := c.o.Clock.Now(); a.EndsSoon(now) {
 		v.Ending = expiresIn(a, now)
 	}

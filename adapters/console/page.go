@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html/template"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -274,6 +275,11 @@ func (c *Console) link(segments ...string) string {
 // form returns the fields of a posted form; what stands in the address is none
 // of them.
 func form(ctx echo.Context) (url.Values, error) {
+	if media, _, _ := mime.ParseMediaType(ctx.Request().Header.Get("Content-Type")); media != "application/x-www-form-urlencoded" && ctx.Request().ContentLength != 0 {
+		e := core.Errorf(core.Invalid, "A form is expected here.")
+		e.Status = http.StatusUnsupportedMediaType
+		return nil, e
+	}
 	if err := ctx.Request().ParseForm(); err != nil {
 		return nil, core.Wrap(core.Invalid, err, "The form could not be read.")
 	}

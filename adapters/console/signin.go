@@ -2,10 +2,12 @@ package console
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
+	"tandem/adapters/console/identity"
 	"tandem/core"
 	"tandem/core/server"
 )
@@ -46,10 +48,26 @@ func (c *Console) login(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err = c.o.Identity.SignIn(ctx, posted.Get("upn"), posted.Get("password")); err != nil {
+	who, err := c.o.Identity.SignIn(ctx, posted.Get("upn"), posted.Get("password"))
+	c.tried(ctx, "signed in", "sign-in refused", posted.Get("upn"), who, err)
+	if err != nil {
 		return c.notSignedIn(ctx, posted.Get("upn"), err)
 	}
 	return c.goOn(ctx)
+}
+
+// tried logs how somebody's try to get in ended.
+func (c *Console) tried(ctx echo.Context, good, bad, upn string, who identity.Person, err error) {
+	attributes := []slog.Attr{slog.String("client", server.ClientIP(ctx)), slog.String("requestId", server.RequestID(ctx))}
+	if err == nil {
+		c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, good,
+			append(attributes, slog.String("person", who.UPN), slog.String("tenant", who.Tenant), slog.String("role", string(who.Role)))...)
+		return
+	}
+	const longest = 254 // of a user name
+	e, _ := server.Explain(err)
+	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelWarn, bad,
+		append(attributes, slog.String("person", upn[:min(len(upn), longest)]), slog.String("kind", string(e.Kind)), slog.String("why", e.Message))...)
 }
 
 // goOn sends who has signed in to the page they came for.
@@ -96,16 +114,20 @@ func chosen(h http.Header) bool {
 }
 
 func (c *Console) ssoCallback(ctx echo.Context) error {
-	if _, err := c.o.Identity.FinishSingleSignOn(ctx, ctx.QueryParams()); err != nil {
+	who, err := c.o.Identity.FinishSingleSignOn(ctx, ctx.QueryParams())
+	c.tried(ctx, "signed in by single sign-on", "single sign-on refused", "", who, err)
+	if err != nil {
 		return c.notSignedIn(ctx, "", err)
 	}
 	return c.goOn(ctx)
 }
 
 func (c *Console) logout(ctx echo.Context) error {
+	who := *person(ctx)
 	if err := c.o.Identity.SignOut(ctx); err != nil {
 		return err
 	}
+	c.tried(ctx, "signed out", "", "", who, nil)
 	return c.see(ctx, c.link("login")+"?out=1")
 }
 
@@ -132,6 +154,7 @@ func (c *Console) setup(ctx echo.Context) error {
 		return c.drawSetup(ctx, http.StatusUnprocessableEntity, p)
 	}
 	who, err := c.o.Identity.Setup(ctx, p.Token, p.UPN, p.Name, posted.Get("password"))
+	c.tried(ctx, "administrator set up", "setup refused", p.UPN, who, err)
 	if err == nil {
 		c.o.Identity.Flash(ctx, flashDone, "Welcome, "+who.Name+". Connect your first integration here.")
 		return c.goOn(ctx)
@@ -159,6 +182,9 @@ func (p *setupPage) note(e *core.Error, status int) int {
 	}
 	return status
 }
+
+// door leads from the addresses that people type to the console's.
+func (c *Console) door(ctx echo.Context) error { return c.see(ctx, c.link()) }
 
 // home leads to the first page that a role may see.
 func (c *Console) home(ctx echo.Context) error {

@@ -105,7 +105,7 @@ func (h *hub) people() error {
 		}
 		return names
 	}
-	o := identity.Options{DB: h.db, Clock: h.clock, Sealer: h.sealer, Tenants: tenants}
+	o := identity.Options{DB: h.db, Clock: h.clock, Sealer: h.sealer, Tenants: tenants, Foreign: h.foreign}
 	label := ""
 	if h.config.OIDCIssuer != "" {
 		signOn, err := h.signOn()
@@ -132,6 +132,24 @@ func (h *hub) people() error {
 	}
 	h.console.Mount(h.public.Echo())
 	return nil
+}
+
+// foreign tells whether a user name's domain is that of people of other tenants
+// and of none of this one's.
+func (h *hub) foreign(tenant, upn string) bool {
+	_, domain, _ := strings.Cut(upn, "@")
+	foreign := false
+	for _, t := range h.mapped.directory.Get().Tenants() {
+		for _, u := range t.Users() {
+			if _, d, _ := strings.Cut(u.UPN, "@"); strings.EqualFold(d, domain) {
+				if t.Name == tenant {
+					return false
+				}
+				foreign = true
+			}
+		}
+	}
+	return foreign
 }
 
 func (h *hub) signOn() (*authstore.OIDC, error) {

@@ -121,3 +121,28 @@ func TestARoleHoldsAtOnce(t *testing.T) {
 	require.NoError(t, h.identity.Remove(t.Context(), "contoso", p.ID))
 	require.Equal(t, http.StatusSeeOther, open())
 }
+
+// TestNamesOfAnotherTenant: an administrator cannot take the names of people
+// whose domain another tenant's directory has.
+func TestNamesOfAnotherTenant(t *testing.T) {
+	t.Parallel()
+	h := openHub(t)
+	_, err := h.identity.Add(t.Context(), "fabrikam", "newboss@contoso.example", "Mallory", identity.Admin, testPassword)
+	require.Equal(t, core.Conflict, core.KindOf(err))
+	require.NotContains(t, err.Error(), "contoso")
+	for tenant, upn := range map[string]string{"fabrikam": "new@fabrikam.example", "contoso": "operator@partner.example"} {
+		_, err := h.identity.Add(t.Context(), tenant, upn, "", identity.Viewer, testPassword)
+		require.NoError(t, err)
+	}
+}
+
+// TestPeopleTypeShortAddresses: they are led to the console.
+func TestPeopleTypeShortAddresses(t *testing.T) {
+	t.Parallel()
+	h := openHub(t)
+	for _, path := range []string{"/", "/console/"} {
+		rec := visitor{}.ask(t, h, h.public.Echo(), http.MethodGet, path, nil)
+		require.Equal(t, http.StatusSeeOther, rec.Code)
+		require.Equal(t, "/console", rec.Header().Get("Location"))
+	}
+}

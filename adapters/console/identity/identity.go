@@ -82,6 +82,9 @@ type Options struct {
 	Sealer       Sealer
 	Tenants      func() []string // of the directory; people of other tenants cannot sign in
 	SingleSignOn SignOn          // nil: there is none
+
+	// Foreign tells whether a user name is another tenant's to give; nil: none is.
+	Foreign func(tenant, upn string) bool
 }
 
 // Identity knows the people and their sessions. Its methods may be called from
@@ -97,6 +100,9 @@ type Identity struct {
 
 // New returns an Identity. It does no work before the first request.
 func New(o Options) *Identity {
+	if o.Foreign == nil {
+		o.Foreign = func(string, string) bool { return false }
+	}
 	return &Identity{
 		o: o, cross: http.NewCrossOriginProtection(),
 		// Not scs.New: it starts a goroutine that never ends, for a store of its own.

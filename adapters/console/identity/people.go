@@ -110,9 +110,13 @@ func (i *Identity) Add(ctx context.Context, tenant, upn, name string, role Role,
 func insert(ctx context.Context, tx *store.Tx, account store.Account) error {
 	err := tx.InsertAccount(ctx, account)
 	if core.KindOf(err) == core.Conflict {
-		return core.Errorf(core.Conflict, "This user name cannot be used; choose another.")
+		return unusable()
 	}
 	return err
+}
+
+func unusable() error {
+	return core.Errorf(core.Conflict, "This user name cannot be used; choose another.")
 }
 
 // Change changes somebody's name and role, and the password unless it is empty.
@@ -188,6 +192,9 @@ func (i *Identity) draft(ctx context.Context, tenant, upn, name string, role Rol
 	upn, err := normalUPN(upn)
 	if err != nil {
 		return store.Account{}, err
+	}
+	if i.o.Foreign(tenant, upn) {
+		return store.Account{}, unusable()
 	}
 	if name = strings.TrimSpace(name); name == "" {
 		name = upn

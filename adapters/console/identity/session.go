@@ -65,7 +65,9 @@ func (i *Identity) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 			return e
 		}
 		if err := i.cross.Check(c.Request()); err != nil {
-			return core.Wrap(core.Forbidden, err, "The request came from another site.")
+			e := core.Wrap(core.Forbidden, err, "The request came from another site.")
+			e.Code = "CROSS_SITE"
+			return e
 		}
 		v, err := i.load(c)
 		if err != nil {
