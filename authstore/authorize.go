@@ -17,13 +17,10 @@ import (
 
 var _ outbound.Authorizer = (*Store)(nil)
 
-const (
-	codeRequired = "AUTHORIZATION_REQUIRED"
-	codeHost     = "CREDENTIAL_HOST"
-)
+const codeHost = "CREDENTIAL_HOST"
 
-// forcedEvery is how often a token that the provider rejects although it is new
-// is renewed again.
+// forcedEvery is how often a credential that the provider rejects although it is
+// good is renewed, or looked at, again.
 const forcedEvery = time.Minute
 
 // renewWait is how long a call waits for a new token while the old one is not
@@ -85,23 +82,34 @@ func (s *Store) Rejected(ctx context.Context, c outbound.Credential, stamp int64
 	if err != nil || p.e.stamp != stamp {
 		return err
 	}
-	if !p.g.Type.OAuth() || p.g.Type == integration.AuthorizationCode && p.e.tokens.reveal()[refreshToken] == "" {
-		return s.rejectedForGood(ctx, p)
-	}
 	id, now := p.e.row.ID, s.o.Clock.Now()
 	s.mu.Lock()
-	last, renewed := s.forced[id]
+	last, known := s.forced[id]
 	s.mu.Unlock()
-	if renewed && now.Sub(last) < forcedEvery {
-		return required("integration %s rejects even a renewed token of the authorization %q", p.e.row.Integration, p.e.row.Name)
+	if known && now.Sub(last) < forcedEvery {
+		return notForThis(p.e)
 	}
-	if err := s.renewed(ctx, p.e); err != nil {
-		return err
+	if !p.g.Type.OAuth() || p.g.Type == integration.AuthorizationCode && p.e.tokens.reveal()[refreshToken] == "" {
+		err = s.rejectedForGood(ctx, p)
+	} else {
+		err = s.renewed(ctx, p.e)
 	}
-	s.mu.Lock()
-	s.forced[id] = now
-	s.mu.Unlock()
-	return nil
+	if err == nil || errors.Is(err, errValid) {
+		s.mu.Lock()
+		s.forced[id] = now
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// errValid says that a credential is good although one call was answered 401.
+var errValid = errors.New("the account address takes it")
+
+// notForThis is the error of a call that does not take a good credential.
+func notForThis(e *entry) error {
+	err := core.Wrap(core.NeedsAuthorization, errValid, "integration %s does not take the authorization %q for this call, though it is valid", e.row.Integration, e.row.Name)
+	err.Code = outbound.CodeAuthorizationRequired
+	return err
 }
 
 // rejectedForGood marks a credential that cannot be renewed, unless the account
@@ -117,7 +125,7 @@ func (s *Store) rejectedForGood(ctx context.Context, p party) error {
 		_, err := s.account(ctx, &p, name, value)
 		if _, no := errors.AsType[*refusal](err); !no {
 			if err == nil {
-				err = required("integration %s does not take the authorization %q for this call, though it is valid", p.e.row.Integration, p.e.row.Name)
+				return notForThis(p.e)
 			}
 			return err
 		}
@@ -186,7 +194,7 @@ func (s *Store) usable(ctx context.Context, c outbound.Credential) (party, error
 func (snap *snapshot) resolve(c outbound.Credential) (*entry, error) {
 	var e *entry
 	if c.Name != "" {
-		if e = snap.byName[key{c.Tenant, c.Integration, strings.ToLower(c.Name)}]; e == nil {
+		if e = snap.byName[key{c.Tenant, c.Integration, integration.NameKey(c.Name)}]; e == nil {
 			return nil, required("integration %s has no authorization %q in tenant %s", c.Integration, c.Name, c.Tenant)
 		}
 	} else {
@@ -210,7 +218,7 @@ func (snap *snapshot) resolve(c outbound.Credential) (*entry, error) {
 
 func required(format string, args ...any) error {
 	err := core.Errorf(core.NeedsAuthorization, format, args...)
-	err.Code = codeRequired
+	err.Code = outbound.CodeAuthorizationRequired
 	return err
 }
 

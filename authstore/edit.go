@@ -222,7 +222,7 @@ func originsOf(i *integration.Integration, g *integration.Grant, values map[stri
 // mayRename refuses to take away a name by which nodes or mappings know an
 // authorization.
 func (s *Store) mayRename(e *entry, name string) error {
-	if sameName(strings.TrimSpace(name), e.row.Name) {
+	if integration.NameKey(strings.TrimSpace(name)) == integration.NameKey(e.row.Name) {
 		return nil
 	}
 	named := e.shown
@@ -232,9 +232,6 @@ func (s *Store) mayRename(e *entry, name string) error {
 	}
 	return nil
 }
-
-// sameName compares as the index of names does; EqualFold knows more folds.
-func sameName(a, b string) bool { return strings.ToLower(a) == strings.ToLower(b) } //nolint:staticcheck // as said
 
 // mask tells whether a text is what pages show in place of a secret.
 func mask(text string) bool { return text != "" && strings.Trim(text, "*•●") == "" }
@@ -247,7 +244,7 @@ func freeName(ctx context.Context, tx *store.Tx, row store.Authorization) error 
 		return err
 	}
 	for id, name := range names {
-		if id != row.ID && sameName(name, row.Name) {
+		if id != row.ID && integration.NameKey(name) == integration.NameKey(row.Name) {
 			e := core.Errorf(core.Conflict, "an authorization named %q is there already", name)
 			e.Details = []core.Detail{{Field: "name", Message: "this name is taken"}}
 			return e

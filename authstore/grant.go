@@ -75,7 +75,7 @@ func digest(text string) []byte {
 }
 
 func verifierPlace(tenant string, stateHash []byte) string {
-	return tenant + "/grants:" + hex.EncodeToString(stateHash) + ":verifier"
+	return tenant + "/sign_ins:" + hex.EncodeToString(stateHash) + ":verifier"
 }
 
 // load reads an authorization of the tenant from the database.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -105,7 +104,7 @@ func NewOIDC(o OIDCOptions) (*OIDC, error) {
 func signOnSafe(redirect *url.URL) bool {
 	host := redirect.Hostname()
 	if redirect.Scheme == "http" {
-		return host == "localhost" || net.ParseIP(host).IsLoopback()
+		return core.Loopback(host)
 	}
 	return redirect.Scheme == "https" && host != ""
 }

@@ -233,15 +233,17 @@ func newHub(t testing.TB, p *provider, sealer *Sealer, dbURL string) *hub {
 			}
 			return redirect, nil
 		},
-		Changed: func(a integration.Authorization) {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.changes = append(h.changes, a)
-		},
+		Changed: h.note, Ending: h.note,
 	})
 	h.poll = 2 * time.Millisecond
 	t.Cleanup(h.wait)
 	return h
+}
+
+func (h *hub) note(a integration.Authorization) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.changes = append(h.changes, a)
 }
 
 func (h *hub) statuses() []integration.Status {

@@ -57,7 +57,7 @@ type snapshot struct {
 	byName   map[key]*entry
 	defaults []store.DefaultAuthorization
 	byNode   map[key]string // ids
-	closed   bool           // an entry could not be opened: the next look tries again
+	unread   *keyring       // the keys under which an entry could not be opened; nil: all were
 }
 
 // open reads a row.
@@ -154,7 +154,7 @@ func (s *Store) follow(ctx context.Context) (*snapshot, error) {
 		return nil, fmt.Errorf("read the authorizations: %w", err)
 	}
 	old := s.snap.Load()
-	if old == nil || old.stamp != stamp || old.closed {
+	if old == nil || old.stamp != stamp || old.unread != nil && old.unread != s.o.Sealer.keys.Load() {
 		rows, err := s.o.DB.Authorizations(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("read the authorizations: %w", err)
@@ -214,6 +214,7 @@ func (s *Store) build(old *snapshot, stamp string, rows []store.Authorization, d
 		stamp: stamp, defaults: defaults, byID: make(map[string]*entry, len(rows)),
 		byName: make(map[key]*entry, len(rows)), byNode: make(map[key]string, len(defaults)),
 	}
+	keys := s.o.Sealer.keys.Load()
 	for _, row := range rows {
 		var e *entry
 		if old != nil {
@@ -222,9 +223,11 @@ func (s *Store) build(old *snapshot, stamp string, rows []store.Authorization, d
 		if e == nil || e.err != nil || e.row.Version != row.Version {
 			e = s.open(row)
 		}
-		snap.closed = snap.closed || e.err != nil
+		if e.err != nil {
+			snap.unread = keys
+		}
 		snap.byID[row.ID] = e
-		snap.byName[key{row.Tenant, row.Integration, strings.ToLower(row.Name)}] = e
+		snap.byName[key{row.Tenant, row.Integration, integration.NameKey(row.Name)}] = e
 	}
 	for _, d := range defaults {
 		snap.byNode[key{d.Tenant, d.Integration, d.Node}] = d.ID
@@ -254,7 +257,7 @@ func (snap *snapshot) list(tenant, id string) []integration.Authorization {
 		}
 	}
 	slices.SortFunc(all, func(a, b integration.Authorization) int {
-		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Integration, b.Integration))
+		return cmp.Or(strings.Compare(integration.NameKey(a.Name), integration.NameKey(b.Name)), strings.Compare(a.Integration, b.Integration))
 	})
 	return all
 }

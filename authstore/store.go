@@ -14,7 +14,7 @@ import (
 	"tandem/core/store"
 )
 
-// Options is what a Store is built with. All but Changed and Failing is needed.
+// Options is what a Store is built with. All but the last three are needed.
 type Options struct {
 	DB     *store.DB
 	Sealer *Sealer
@@ -33,12 +33,13 @@ type Options struct {
 	// there is none.
 	Redirect func(integration string) (string, error)
 
-	// Changed is told after each change of a status, and by Warn; nil: nobody.
-	// It must not call the Store.
+	// Changed is told after each change of a status, Ending by Warn of a grant
+	// that ends soon. They must not call the Store; nil: nobody.
 	Changed func(integration.Authorization)
+	Ending  func(integration.Authorization)
 
 	// Failing is told when renewals begin to fail in a way that may pass by
-	// itself; nil: nobody. It must not call the Store.
+	// itself. It must not call the Store; nil: nobody.
 	Failing func(integration.Authorization, error)
 }
 
@@ -80,6 +81,9 @@ type Store struct {
 func New(o Options) *Store {
 	if o.Changed == nil {
 		o.Changed = func(integration.Authorization) {}
+	}
+	if o.Ending == nil {
+		o.Ending = func(integration.Authorization) {}
 	}
 	if o.Failing == nil {
 		o.Failing = func(integration.Authorization, error) {}
@@ -200,8 +204,8 @@ func (s *Store) Counts() map[string]map[integration.Status]int {
 	return counts
 }
 
-// Warn reports each grant that ends within 14 days through Changed, once for
-// all replicas, until it was renewed beyond that. It is a duty to be done daily.
+// Warn reports each grant that ends within 14 days through Ending, once for
+// all replicas, until it was renewed beyond that. It is a duty.
 func (s *Store) Warn(ctx context.Context) error {
 	var found []store.Authorization
 	now := s.o.Clock.Now()
@@ -213,7 +217,7 @@ func (s *Store) Warn(ctx context.Context) error {
 		return err
 	}
 	for _, row := range found {
-		s.o.Changed(s.open(row).shown)
+		s.o.Ending(s.open(row).shown)
 	}
 	return nil
 }

@@ -60,12 +60,13 @@ func (c *Console) authorize(ctx echo.Context) error {
 	// A page, not a redirect: browsers hold the answer to a form to the
 	// form-action of the page it stood on, redirects included.
 	return c.render(ctx, http.StatusOK, "leave", view{
-		Title: "Continuing to " + to.Host, Small: true, Data: leavePage{v, address, to.Host, scopes(v.Way, a.Values)},
+		Title: "Continuing to " + to.Host, Small: true, Data: leavePage{v, address, to.Host, scopes(i, v.Way, a.Values)},
 	})
 }
 
 // scopes returns what a grant asks for.
-func scopes(g *integration.Grant, values map[string]string) []string {
+func scopes(i *integration.Integration, g *integration.Grant, values map[string]string) []string {
+	values = i.WithDefaults(g, values)
 	asked := make([]string, len(g.Scopes))
 	for n, scope := range g.Scopes {
 		asked[n] = scope

@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"tandem/adapters/console/identity"
 	"tandem/core"
 	"tandem/core/server"
 )
@@ -52,11 +53,11 @@ var (
 // particular is what happened and what to do for errors whose kind says too
 // little, by code.
 var particular = map[string]struct{ heading, advice string }{
-	"HTTPS_NEEDED": {
+	identity.CodeHTTPSNeeded: {
 		"The console needs https",
 		"Open it under its https address. If that is what you did, the hub does not know the proxy in front of it: whoever runs it names that in trusted-proxies.",
 	},
-	"CROSS_SITE": {"This did not come from the console", "Open the console and do it there."},
+	identity.CodeCrossSite: {"This did not come from the console", "Open the console and do it there."},
 }
 
 // fail answers an error with a page, and returns it for the server, which logs

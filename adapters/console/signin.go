@@ -49,25 +49,27 @@ func (c *Console) login(ctx echo.Context) error {
 		return err
 	}
 	who, err := c.o.Identity.SignIn(ctx, posted.Get("upn"), posted.Get("password"))
-	c.tried(ctx, "signed in", "sign-in refused", posted.Get("upn"), who, err)
+	c.tried(ctx, "signed in", "sign-in refused", who, err)
 	if err != nil {
 		return c.notSignedIn(ctx, posted.Get("upn"), err)
 	}
 	return c.goOn(ctx)
 }
 
-// tried logs how somebody's try to get in ended.
-func (c *Console) tried(ctx echo.Context, good, bad, upn string, who identity.Person, err error) {
-	attributes := []slog.Attr{slog.String("client", server.ClientIP(ctx)), slog.String("requestId", server.RequestID(ctx))}
-	if err == nil {
-		c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, good,
-			append(attributes, slog.String("person", who.UPN), slog.String("tenant", who.Tenant), slog.String("role", string(who.Role)))...)
-		return
+// tried logs how somebody's try to get in ended. A name that is nobody's is not
+// logged: people type passwords there.
+func (c *Console) tried(ctx echo.Context, good, bad string, who identity.Person, err error) {
+	attributes := []slog.Attr{
+		slog.String("person", who.UPN), slog.String("tenant", who.Tenant), slog.String("role", string(who.Role)),
+		slog.String("client", server.ClientIP(ctx)), slog.String("requestId", server.RequestID(ctx)),
 	}
-	const longest = 254 // of a user name
-	e, _ := server.Explain(err)
-	c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelWarn, bad,
-		append(attributes, slog.String("person", upn[:min(len(upn), longest)]), slog.String("kind", string(e.Kind)), slog.String("why", e.Message))...)
+	level, message := slog.LevelInfo, good
+	if err != nil {
+		e, _ := server.Explain(err)
+		level, message = slog.LevelWarn, bad
+		attributes = append(attributes, slog.String("kind", string(e.Kind)), slog.String("why", e.Message))
+	}
+	c.o.Log.LogAttrs(ctx.Request().Context(), level, message, attributes...)
 }
 
 // goOn sends who has signed in to the page they came for.
@@ -115,7 +117,7 @@ func chosen(h http.Header) bool {
 
 func (c *Console) ssoCallback(ctx echo.Context) error {
 	who, err := c.o.Identity.FinishSingleSignOn(ctx, ctx.QueryParams())
-	c.tried(ctx, "signed in by single sign-on", "single sign-on refused", "", who, err)
+	c.tried(ctx, "signed in by single sign-on", "single sign-on refused", who, err)
 	if err != nil {
 		return c.notSignedIn(ctx, "", err)
 	}
@@ -127,7 +129,7 @@ func (c *Console) logout(ctx echo.Context) error {
 	if err := c.o.Identity.SignOut(ctx); err != nil {
 		return err
 	}
-	c.tried(ctx, "signed out", "", "", who, nil)
+	c.tried(ctx, "signed out", "", who, nil)
 	return c.see(ctx, c.link("login")+"?out=1")
 }
 
@@ -154,7 +156,7 @@ func (c *Console) setup(ctx echo.Context) error {
 		return c.drawSetup(ctx, http.StatusUnprocessableEntity, p)
 	}
 	who, err := c.o.Identity.Setup(ctx, p.Token, p.UPN, p.Name, posted.Get("password"))
-	c.tried(ctx, "administrator set up", "setup refused", p.UPN, who, err)
+	c.tried(ctx, "administrator set up", "setup refused", who, err)
 	if err == nil {
 		c.o.Identity.Flash(ctx, flashDone, "Welcome, "+who.Name+". Connect your first integration here.")
 		return c.goOn(ctx)

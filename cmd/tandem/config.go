@@ -21,6 +21,7 @@ import (
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 
+	"tandem/core"
 	"tandem/core/outbound"
 )
 
@@ -253,9 +254,8 @@ func (c *config) warnings() []string {
 	if err != nil || c.PublicURL == "" {
 		return nil
 	}
-	address, err := netip.ParseAddr(u.Hostname())
-	switch local := u.Hostname() == "localhost" || err == nil && address.IsLoopback(); {
-	case u.Scheme == "http" && !local:
+	switch {
+	case u.Scheme == "http" && !core.Loopback(u.Hostname()):
 		return []string{"public-url is plain http: the console works over https only"}
 	case u.Scheme == "https" && c.TLSCertFile == "" && len(c.TrustedProxies) == 0:
 		return []string{"public-url is https, and there is neither a certificate nor a proxy in trusted-proxies: the console will take every request for plain http and refuse it"}

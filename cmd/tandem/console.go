@@ -33,7 +33,7 @@ func (h *hub) connections() error {
 	h.tokens = tokens
 	h.authorizations = authstore.New(authstore.Options{
 		DB: h.db, Sealer: h.sealer, Clock: h.clock, Chance: rand.Float64, HTTP: tokens.HTTPClient(),
-		Integrations: h.catalogue, Redirect: h.redirect, Changed: h.authorizationChanged, Failing: h.renewalsFail,
+		Integrations: h.catalogue, Redirect: h.redirect, Changed: h.authorizationChanged, Ending: h.authorizationEnds, Failing: h.renewalsFail,
 	})
 	h.outbound, err = outbound.New(outbound.Options{
 		AllowHosts: h.config.AllowHosts, Authorizer: h.authorizations, Clock: h.clock, Chance: rand.Float64,
@@ -78,14 +78,15 @@ func (h *hub) redirect(id string) (string, error) {
 func (h *hub) authorizationChanged(a integration.Authorization) {
 	h.metrics.AuthorizationChanged(a.Integration, string(a.Status))
 	log := h.log.With("tenant", a.Tenant, "integration", a.Integration, "name", a.Name)
-	switch {
-	case a.Status == integration.Reauthorize:
+	if a.Status == integration.Reauthorize {
 		log.Warn("authorization is refused by its provider and must be granted again", "reason", a.Reason, "since", a.Since)
-	case a.EndsSoon(h.clock.Now()):
-		log.Warn("authorization ends soon and must be granted again before", "ends", a.Expires)
-	default:
-		log.Info("authorization changed", "status", string(a.Status))
+		return
 	}
+	log.Info("authorization changed", "status", string(a.Status))
+}
+
+func (h *hub) authorizationEnds(a integration.Authorization) {
+	h.log.Warn("authorization ends soon and must be granted again before", "tenant", a.Tenant, "integration", a.Integration, "name", a.Name, "ends", a.Expires)
 }
 
 func (h *hub) renewalsFail(a integration.Authorization, err error) {
@@ -174,7 +175,7 @@ func (h *hub) check(ctx context.Context, a integration.Authorization) error {
 	if grant == nil || grant.Account.URL == "" {
 		return core.Errorf(core.NotConfigured, "%s offers no address to check an authorization at", i.Title)
 	}
-	address, err := integration.Address(grant.Account.URL, a.Values)
+	address, err := integration.Address(grant.Account.URL, i.WithDefaults(grant, a.Values))
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,11 @@ type masterKeyCommand struct {
 	Add    masterKeyAdd    `cmd:"" help:"Write a new key to the end of the file: it opens and does not seal yet."`
 	Use    masterKeyUse    `cmd:"" help:"Put a key first: it seals from now on, and the hub seals everything anew."`
 	Status masterKeyStatus `cmd:"" help:"Show how many secrets are sealed under each key."`
-	Prune  masterKeyPrune  `cmd:"" help:"Move the keys under which nothing is sealed out of the file."`
+	Prune  masterKeyPrune  `cmd:"" help:"Move all keys but the first out of the file, once nothing is sealed under them."`
 }
 
-// keyed runs do with the keys of the file.
-func (masterKeyCommand) keyed(p *program, do func(c *config, keys []authstore.Key) error) error {
+// withKeyFile runs do with the keys of the file.
+func withKeyFile(p *program, do func(c *config, keys []authstore.Key) error) error {
 	c, err := p.load()
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ type masterKeyAdd struct{}
 
 // Run adds a key.
 func (masterKeyAdd) Run(p *program) error {
-	return masterKeyCommand{}.keyed(p, func(c *config, keys []authstore.Key) error {
+	return withKeyFile(p, func(c *config, keys []authstore.Key) error {
 		key := authstore.NewKey()
 		if err := authstore.ReplaceKeyFile(keyFile(c), append(keys, key)); err != nil {
 			return err
@@ -72,7 +72,7 @@ type masterKeyUse struct {
 
 // Run puts the key first.
 func (m masterKeyUse) Run(p *program) error {
-	return masterKeyCommand{}.keyed(p, func(c *config, keys []authstore.Key) error {
+	return withKeyFile(p, func(c *config, keys []authstore.Key) error {
 		at := slices.IndexFunc(keys, func(k authstore.Key) bool { return k.ID() == m.Key })
 		if at < 0 {
 			return fmt.Errorf("%s has no key %s; tandem master-key add makes one, status lists them", keyFile(c), m.Key)
@@ -122,7 +122,7 @@ type masterKeyPrune struct{}
 
 // Run moves the keys that nothing needs to a file beside: backups may.
 func (masterKeyPrune) Run(ctx context.Context, p *program) error {
-	return masterKeyCommand{}.keyed(p, func(c *config, keys []authstore.Key) error {
+	return withKeyFile(p, func(c *config, keys []authstore.Key) error {
 		counts, err := counted(ctx, c)
 		if err != nil {
 			return err
@@ -152,38 +152,30 @@ func (masterKeyPrune) Run(ctx context.Context, p *program) error {
 // keyLook is how often the file of the master key is looked at.
 const keyLook = time.Second
 
-// watchKeys takes over a changed file of the master key until ctx ends, and
-// seals everything anew when the other replicas have had the time to take it
-// over too.
+// watchKeys takes over a changed file of the master key until ctx ends; a duty
+// then seals everything anew.
 func (h *hub) watchKeys(ctx context.Context) {
 	if h.config.masterKey != "" {
 		return
 	}
-	var known, refused string
-	for turn, changed := 0, -1; ; turn++ {
-		text := ""
+	for known, refused := "", ""; ; {
 		keys, err := authstore.LoadKeyFile(keyFile(h.config))
 		if err == nil && ids(keys) != known {
 			if err = h.useKeys(ctx, keys); err == nil {
 				if known != "" {
 					h.log.Info("master key file taken over", "seals", keys[0].ID(), "keys", len(keys))
-					changed = turn
 				}
 				known = ids(keys)
 			}
 		}
+		text := ""
 		if err != nil {
 			text = err.Error()
 		}
 		if text != refused && text != "" {
-			h.log.Error("master key file refused, the keys in force stay", "error", err)
+			h.log.Error("master key file not taken over, the keys in force stay", "error", err)
 		}
 		refused = text
-		if changed >= 0 && turn == changed+3 {
-			if err := h.reseal(ctx); err != nil && ctx.Err() == nil {
-				h.failed("seal secrets anew", err)
-			}
-		}
 		select {
 		case <-ctx.Done():
 			return

@@ -1,6 +1,9 @@
 package integration
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Status is where an authorization stands.
 type Status string
@@ -52,6 +55,10 @@ type Authorization struct {
 	UpdatedBy    string
 	Version      int64
 }
+
+// NameKey is what two names of authorizations have in common when they are the
+// same: case does not count.
+func NameKey(name string) string { return strings.ToLower(name) }
 
 // WarnBefore is how long before the known end of a grant administrators are
 // told.

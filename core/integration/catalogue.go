@@ -73,7 +73,7 @@ func Choose(all []Authorization, node, name string) *Authorization {
 	for i := range all {
 		switch a := &all[i]; {
 		case name != "":
-			if strings.ToLower(a.Name) == strings.ToLower(name) { //nolint:staticcheck // the rule of whoever stores them; folding differs for a few letters
+			if NameKey(a.Name) == NameKey(name) {
 				return a
 			}
 		case slices.Contains(a.DefaultFor, node):

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/core"
 	"tandem/core/mapping"
 )
 
@@ -291,7 +292,7 @@ func (l *loader) tokens(e grantEntry, g *Grant) {
 	l.path(e.TokenBase, "token_base")
 	for _, h := range e.TokenHosts {
 		name, _, _ := strings.Cut(h.Value, ":")
-		if !tokenHostForm.MatchString(h.Value) && !loopback(name) {
+		if !tokenHostForm.MatchString(h.Value) && !core.Loopback(name) {
 			l.add(h.Pos, "token_hosts: %s is not a host such as api.vendor.com or *.vendor.com", mapping.Quote(h.Value))
 		}
 		g.TokenHosts = append(g.TokenHosts, h.Value)

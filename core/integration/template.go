@@ -129,7 +129,7 @@ func cut(template string) (host, path, query, why string) {
 		why = "no field can stand in its query"
 	case i >= 0 && !suffixForm.MatchString(host[i+1:]):
 		why = "behind the last field of its host name at least two fixed labels must follow, such as .vendor.com"
-	case scheme == "http" && !loopback(hostname(host)):
+	case scheme == "http" && !core.Loopback(hostname(host)):
 		why = "it must begin with https://"
 	}
 	return host, path, query, why
@@ -137,15 +137,10 @@ func cut(template string) (host, path, query, why string) {
 
 func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
-func loopback(name string) bool {
-	ip, err := netip.ParseAddr(name)
-	return name == "localhost" || err == nil && ip.Zone() == "" && ip.IsLoopback()
-}
-
 // goodHost tells whether the host is a name, or the machine itself.
 func goodHost(u *url.URL) bool {
 	name := u.Hostname()
-	if loopback(name) {
+	if core.Loopback(name) {
 		return true
 	}
 	_, err := netip.ParseAddr(name)

@@ -150,7 +150,7 @@ func (tx *Tx) DeleteAuthorization(ctx context.Context, id string) error {
 	for _, query := range []string{
 		"DELETE FROM authorizations WHERE id = ?",
 		"DELETE FROM default_authorizations WHERE authorization_id = ?",
-		"DELETE FROM grants WHERE authorization_id = ?",
+		"DELETE FROM sign_ins WHERE authorization_id = ?",
 	} {
 		if _, err := tx.exec(ctx, query, id); err != nil {
 			return err
@@ -230,10 +230,10 @@ func (tx *Tx) WarnAuthorizations(ctx context.Context, before, now time.Time) ([]
 // InsertSignIn stores a sign-in that begins and forgets those that began before
 // the given time.
 func (tx *Tx) InsertSignIn(ctx context.Context, s SignIn, before time.Time) error {
-	if _, err := tx.exec(ctx, "DELETE FROM grants WHERE created_ms < ?", ms(before)); err != nil {
+	if _, err := tx.exec(ctx, "DELETE FROM sign_ins WHERE created_ms < ?", ms(before)); err != nil {
 		return err
 	}
-	_, err := tx.exec(ctx, "INSERT INTO grants (state_hash, authorization_id, edited_ms, session, verifier, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
+	_, err := tx.exec(ctx, "INSERT INTO sign_ins (state_hash, authorization_id, edited_ms, session, verifier, created_ms) VALUES (?, ?, ?, ?, ?, ?)",
 		s.StateHash, s.AuthorizationID, s.EditedMs, s.Session, s.Verifier, s.CreatedMs)
 	return err
 }
@@ -241,7 +241,7 @@ func (tx *Tx) InsertSignIn(ctx context.Context, s SignIn, before time.Time) erro
 // TakeSignIn returns a sign-in and forgets it; NotFound when there is none.
 func (tx *Tx) TakeSignIn(ctx context.Context, stateHash []byte) (SignIn, error) {
 	var s SignIn
-	err := tx.get(ctx, &s, `DELETE FROM grants WHERE state_hash = ?
+	err := tx.get(ctx, &s, `DELETE FROM sign_ins WHERE state_hash = ?
 		RETURNING state_hash, authorization_id, edited_ms, session, verifier, created_ms`, stateHash)
 	return s, err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -52,21 +51,27 @@ type visit struct {
 	err     error // of saving
 }
 
+// Codes of Middleware's errors.
+const (
+	CodeHTTPSNeeded = "HTTPS_NEEDED"
+	CodeCrossSite   = "CROSS_SITE"
+)
+
 // Middleware finds the session of a request and the person behind it, and keeps
 // what the handler did to it. Errors, before the handler is called: Forbidden for
-// an unsafe request from another site, and with code HTTPS_NEEDED for plain http
-// to anything but the machine itself; Unavailable when the session cannot be
+// an unsafe request from another site (CodeCrossSite), and for plain http to
+// anything but the machine itself (CodeHTTPSNeeded); Unavailable when the session cannot be
 // looked up.
 func (i *Identity) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if c.Scheme() != "https" && !loopback(c.Request().Host) {
+		if c.Scheme() != "https" && !onThisMachine(c.Request().Host) {
 			e := core.Errorf(core.Forbidden, "The console is served over https only, for passwords pass through it.")
-			e.Code = "HTTPS_NEEDED"
+			e.Code = CodeHTTPSNeeded
 			return e
 		}
 		if err := i.cross.Check(c.Request()); err != nil {
 			e := core.Wrap(core.Forbidden, err, "The request came from another site.")
-			e.Code = "CROSS_SITE"
+			e.Code = CodeCrossSite
 			return e
 		}
 		v, err := i.load(c)
@@ -86,15 +91,14 @@ func (i *Identity) Middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// loopback tells whether a Host header names the machine itself, which browsers
-// take for as safe as https.
-func loopback(host string) bool {
+// onThisMachine tells whether a Host header names the machine itself, which
+// browsers take for as safe as https.
+func onThisMachine(host string) bool {
 	name, _, err := net.SplitHostPort(host)
 	if err != nil {
-		name = strings.Trim(host, "[]")
+		name = host
 	}
-	a, err := netip.ParseAddr(name)
-	return err == nil && a.IsLoopback() || strings.EqualFold(name, "localhost")
+	return core.Loopback(name)
 }
 
 func (i *Identity) load(c echo.Context) (*visit, error) {

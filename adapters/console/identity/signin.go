@@ -23,7 +23,8 @@ func wrong() error {
 }
 
 // SignIn signs a person in with a password, in a new session. Errors:
-// Unauthenticated, the same for an unknown name; Throttled after five failures a
+// Unauthenticated, the same for an unknown name, with the person if the name is
+// one's; Throttled after five failures a
 // minute with one name from one address, twenty from one address, or a hundred
 // from the /48 of an IPv6 address.
 func (i *Identity) SignIn(c echo.Context, upn, password string) (Person, error) {
@@ -46,7 +47,7 @@ func (i *Identity) SignIn(c echo.Context, upn, password string) (Person, error) 
 		return Person{}, err
 	}
 	if !same || account.Password == "" || !i.knows(account.Tenant) {
-		return Person{}, wrong()
+		return person(account), wrong()
 	}
 	succeeded()
 	return i.enter(c, account)

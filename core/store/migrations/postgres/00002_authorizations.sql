@@ -38,7 +38,7 @@ CREATE TABLE default_authorizations (
 );
 
 -- A sign-in at a provider that is under way.
-CREATE TABLE grants (
+CREATE TABLE sign_ins (
     state_hash       BYTEA    NOT NULL PRIMARY KEY,  -- SHA-256
     authorization_id TEXT    NOT NULL,
     edited_ms        BIGINT NOT NULL,          -- updated_ms of the authorization when it began
