@@ -104,17 +104,21 @@ func (k keysList) Run(ctx context.Context, p *program) error {
 			return err
 		}
 		w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "ID\tTENANT\tADAPTER\tUSER\tCREATED\tREVOKED")
+		fmt.Fprintln(w, "ID\tTENANT\tADAPTER\tUSER\tCREATED\tLAST USED\tREVOKED")
 		for _, key := range keys {
-			revoked := "-"
-			if key.RevokedMs != nil {
-				revoked = store.FromMilli(*key.RevokedMs).Format(time.RFC3339)
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Tenant, key.Adapter, key.UPN,
-				store.FromMilli(key.CreatedMs).Format(time.RFC3339), revoked)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", key.ID, key.Tenant, key.Adapter, key.UPN,
+				moment(&key.CreatedMs), moment(key.UsedMs), moment(key.RevokedMs))
 		}
 		return w.Flush()
 	})
+}
+
+// moment writes a time, or a dash.
+func moment(ms *int64) string {
+	if ms == nil {
+		return "-"
+	}
+	return store.FromMilli(*ms).Format(time.RFC3339)
 }
 
 type keysRevoke struct {

@@ -26,6 +26,9 @@ func TestAPIKeys(t *testing.T) {
 		require.Equal(t, []store.APIKey{other, key}, must(db.APIKeys(ctx, ""))(t))
 		require.Equal(t, []store.APIKey{key}, must(db.APIKeys(ctx, "contoso"))(t))
 		require.Equal(t, core.Caller{Tenant: "contoso", UPN: "admin@contoso.example", Adapter: "cxone"}, must(db.CallerByKeyHash(ctx, hash))(t))
+		used := must(db.APIKeys(ctx, "contoso"))(t)[0].UsedMs
+		require.Equal(t, noon.UnixMilli(), *used)
+		require.Nil(t, must(db.APIKeys(ctx, "fabrikam"))(t)[0].UsedMs)
 		_, err := db.CallerByKeyHash(ctx, sha256.Sum256(nil))
 		require.Equal(t, core.NotFound, core.KindOf(err))
 

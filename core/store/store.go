@@ -40,6 +40,7 @@ type DB struct {
 	group  *grouper // SQLite only
 
 	refused atomic.Bool // the last write could not be taken
+	used    sync.Map    // hash of an API key -> when its use was last noted, in ms
 
 	mu       sync.RWMutex
 	rebound  map[string]string

@@ -74,3 +74,5 @@ CREATE TABLE setup_tokens (
     tenant     TEXT    NOT NULL,
     created_ms BIGINT NOT NULL
 );
+
+ALTER TABLE api_keys ADD COLUMN used_ms BIGINT;  -- right to the hour

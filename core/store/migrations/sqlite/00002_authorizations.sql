@@ -74,3 +74,5 @@ CREATE TABLE setup_tokens (
     tenant     TEXT    NOT NULL,
     created_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+ALTER TABLE api_keys ADD COLUMN used_ms INTEGER;  -- right to the hour
