@@ -95,8 +95,8 @@ func (s *Store) load(ctx context.Context, tenant, id string) (party, error) {
 // session, tenant and integration it began in, and only as long as nobody edits
 // the authorization. Errors: Invalid when the answer belongs to no sign-in that
 // is under way; Conflict when the authorization was edited meanwhile, and, with
-// what the provider said, when it refused; Unavailable. With the last two the
-// authorization is returned too.
+// what the provider said, when it refused; Unavailable, NotConfigured. When the
+// provider was asked the authorization is returned too.
 func (s *Store) Finish(ctx context.Context, tenant, session, integrationID string, answer url.Values) (integration.Authorization, error) {
 	none := integration.Authorization{}
 	p, verifier, err := s.takeSignIn(ctx, tenant, session, integrationID, answer)

@@ -281,7 +281,7 @@ func (c *Console) newForm(i *integration.Integration, g *integration.Grant) auth
 	f := authorizationForm{Of: i, Way: g}
 	if g.Type == integration.AuthorizationCode {
 		f.NoBase = c.o.BaseURL() == ""
-		f.Redirect = c.o.BaseURL() + "/oauth/callback/" + url.PathEscape(i.ID)
+		f.Redirect = c.o.BaseURL() + CallbackPath(i.ID)
 	}
 	return f
 }
@@ -356,12 +356,12 @@ func (f *authorizationForm) keep(posted url.Values) {
 
 // refuse notes what is wrong beside the fields and in the summary.
 func (f *authorizationForm) refuse(e *core.Error) {
-	f.Message = e.Message
+	f.Message = sentence(e.Message)
 	switch {
 	case e.Kind == core.Internal:
 		f.Message = "The hub could not store this. Try again in a moment."
 	case e.Kind == core.Invalid && len(e.Details) > 0:
-		f.Message = "Please correct what is marked below."
+		f.Message = correct
 	case e.Kind == core.Conflict && len(e.Details) == 0:
 		f.NameNote = e.Message
 		f.Problems = append(f.Problems, problem{"name", "Authorization Name", e.Message})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -102,14 +103,24 @@ func checkers() []identity.Role { return []identity.Role{identity.Admin, identit
 
 func admins() []identity.Role { return []identity.Role{identity.Admin} }
 
+// SignOnPath is where the sign-on service sends people back to.
+const SignOnPath = "/console/sso/callback"
+
+// CallbackPath is where the provider of an integration sends administrators back
+// to: a path of its own for each, so that no provider can pass for another.
+func CallbackPath(integration string) string {
+	return strings.Replace(pathCallback, ":integration", url.PathEscape(integration), 1)
+}
+
 // The paths of things.
 const (
-	pathList   = "/console/integrations"
-	pathOne    = pathList + "/:integration"
-	pathAll    = pathOne + "/authorizations"
-	pathAuth   = pathAll + "/:authorization"
-	pathPeople = "/console/people"
-	pathPerson = pathPeople + "/:person"
+	pathCallback = "/oauth/callback/:integration"
+	pathList     = "/console/integrations"
+	pathOne      = pathList + "/:integration"
+	pathAll      = pathOne + "/authorizations"
+	pathAuth     = pathAll + "/:authorization"
+	pathPeople   = "/console/people"
+	pathPerson   = pathPeople + "/:person"
 )
 
 // routes is the one table of what the console serves and to whom.
@@ -122,7 +133,7 @@ func (c *Console) routes() []route {
 		{get, "/console/setup", everybody(), c.setupForm},
 		{post, "/console/setup", everybody(), c.setup},
 		{get, "/console/sso", everybody(), c.sso},
-		{get, "/console/sso/callback", everybody(), c.ssoCallback},
+		{get, SignOnPath, everybody(), c.ssoCallback},
 		{post, "/console/logout", people(), c.logout},
 		{get, "/", everybody(), c.door},
 		{get, "/console/", everybody(), c.door},
@@ -142,7 +153,7 @@ func (c *Console) routes() []route {
 		{post, pathAuth + "/authorize", admins(), c.authorize},
 		{post, pathAuth + "/check", checkers(), c.check},
 		{get, pathAuth + "/result", admins(), c.result},
-		{get, "/oauth/callback/:integration", admins(), c.callback},
+		{get, pathCallback, admins(), c.callback},
 
 		{get, "/console/breakers", readers(), c.breakers},
 

@@ -71,7 +71,7 @@ func (c *Console) fail(ctx echo.Context, err error) error {
 	p := faultPage{
 		Heading: headings[e.Kind], Message: sentence(e.Message), Advice: advice[e.Kind], Details: e.Details,
 		RequestID: server.RequestID(ctx), SignIn: e.Kind == core.Unauthenticated,
-		Callback: ctx.Path() == "/oauth/callback/:integration",
+		Callback: ctx.Path() == pathCallback,
 	}
 	if known, ok := particular[e.Code]; ok {
 		p.Heading, p.Advice = known.heading, known.advice

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -72,7 +71,7 @@ func (h *hub) base() (string, error) {
 
 func (h *hub) redirect(id string) (string, error) {
 	base, err := h.base()
-	return base + "/oauth/callback/" + url.PathEscape(id), err
+	return base + console.CallbackPath(id), err
 }
 
 func (h *hub) authorizationChanged(a integration.Authorization) {
@@ -160,7 +159,7 @@ func (h *hub) signOn() (*authstore.OIDC, error) {
 	}
 	return authstore.NewOIDC(authstore.OIDCOptions{
 		Issuer: h.config.OIDCIssuer, ClientID: h.config.OIDCClientID, ClientSecret: h.config.oidcSecret,
-		Redirect: base + "/console/sso/callback", HTTP: h.tokens.HTTPClient(), Clock: h.clock,
+		Redirect: base + console.SignOnPath, HTTP: h.tokens.HTTPClient(), Clock: h.clock,
 	})
 }
 

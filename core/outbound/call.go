@@ -77,7 +77,8 @@ func (call *Call) idempotent() bool {
 //   - Invalid: the request carries a header that cannot be sent or whose name
 //     is not in its canonical form, or an Authorization header beside a
 //     credential,
-//   - whatever the Authorizer returned.
+//   - whatever the Authorizer returned; what it says to a 401 comes beside that
+//     answer.
 //
 // None shows more of the URL than scheme and host, and nothing of the answer
 // but its status. RetryAfter is at most one hour.

@@ -20,10 +20,12 @@ type Authorizer interface {
 	// Authorize sets the credential on the request, whose host must be the one
 	// the credential is for (Forbidden otherwise). The stamp tells credentials
 	// apart. Errors: NeedsAuthorization when there is none that works,
-	// Unavailable when a token cannot be had now, and the context's.
+	// NotConfigured when it cannot be read, Unavailable when a token cannot be
+	// had now, and the context's.
 	Authorize(ctx context.Context, c Credential, req *http.Request) (stamp int64, err error)
 
 	// Rejected reports that the provider answered 401 to the credential with
-	// that stamp. After nil another Authorize is worth while, once.
+	// that stamp. After nil another Authorize is worth while, once. Errors are
+	// those of Authorize.
 	Rejected(ctx context.Context, c Credential, stamp int64) error
 }

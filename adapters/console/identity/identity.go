@@ -75,7 +75,7 @@ type SignOn interface {
 	Finish(ctx context.Context, secret string, answer url.Values) (issuer, subject, upn string, err error)
 }
 
-// Options are what an Identity is built from. All are needed but SingleSignOn.
+// Options are what an Identity is built from. All are needed but the last two.
 type Options struct {
 	DB           *store.DB
 	Clock        core.Clock
