@@ -208,3 +208,27 @@ func TestSentence(t *testing.T) {
 	require.Equal(t, "http://127.0.0.1:1 cannot be reached.", sentence("http://127.0.0.1:1 cannot be reached"))
 	require.Empty(t, sentence(""))
 }
+
+// TestOnlyFormsArePosted: a body of another type, as other sites can make a
+// browser post some, is refused before anything is done with it.
+func TestOnlyFormsArePosted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.fill()
+	ann, stranger := r.as(identity.Admin), r.browser()
+	before := len(r.fake.all)
+	for _, media := range []string{"application/json", "multipart/form-data; boundary=x", "text/plain", ""} {
+		for target, b := range map[string]*browser{
+			"/console/login": stranger, "/console/setup": stranger,
+			all: ann, all + "/good": ann, all + "/good/default": ann, "/console/people": ann,
+		} {
+			b.headers["Content-Type"] = media
+			got := b.post(target, "upn", "admin@contoso.example", "password", password, "name", "Mine", "grant", "key")
+			require.Equal(t, http.StatusUnsupportedMediaType, got.status, "%q to %s: %s", media, target, got.body)
+			require.Empty(t, stranger.jar)
+		}
+	}
+	require.Len(t, r.fake.all, before)
+	require.Equal(t, "Production", r.fake.all[0].Name)
+	require.Empty(t, r.fake.defaultsTo)
+}

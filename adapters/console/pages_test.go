@@ -336,3 +336,15 @@ func TestStaticFiles(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotFound, b.get("/console/static/doc.go").status)
 }
+
+// TestHTTPSStays: who came by https once is kept there, and nobody else is.
+func TestHTTPSStays(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.as(identity.Admin)
+	b := r.browser()
+	require.Empty(t, b.get("/console/login").header.Values("Strict-Transport-Security"))
+	got := b.get("https://localhost:8080/console/login")
+	require.Equal(t, http.StatusOK, got.status)
+	require.Equal(t, []string{"max-age=31536000"}, got.header.Values("Strict-Transport-Security"))
+}
