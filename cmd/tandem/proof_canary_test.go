@@ -99,6 +99,22 @@ func (s *spy) keep(from map[string]any, names ...string) {
 	}
 }
 
+// integrations writes the samples' integrations as the vendors serve them, with
+// at in the place of the vendors' own address, and lets the hub call them there.
+func (r *rig) integrations(t *testing.T, vendors *sandbox.Vendors, at string) {
+	t.Helper()
+	files := vendors.Mappings(mappings.FS)
+	require.NoError(t, fs.WalkDir(files, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(name, "directory/") || strings.HasPrefix(name, "workflows/") {
+			return err
+		}
+		data, err := fs.ReadFile(files, name)
+		r.write(t, name, strings.ReplaceAll(string(data), vendors.Addr(), at))
+		return err
+	}))
+	r.Env = append(r.Env, "TANDEM_ALLOW_HOSTS="+r.got.sink.Addr()+","+at)
+}
+
 // visitor is a browser without a window: it keeps cookies and what it was shown.
 type visitor struct {
 	t     *testing.T
@@ -168,15 +184,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 			database = u.String()
 		}
 		r := newRig(t, database, "TANDEM_LOG_LEVEL=debug", "TANDEM_MASTER_KEY="+testKey)
-		require.NoError(t, fs.WalkDir(vendors.Mappings(mappings.FS), ".", func(name string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() || strings.HasPrefix(name, "directory/") || strings.HasPrefix(name, "workflows/") {
-				return err
-			}
-			data, err := fs.ReadFile(vendors.Mappings(mappings.FS), name)
-			r.write(t, name, strings.ReplaceAll(string(data), vendors.Addr(), s.Listener.Addr().String()))
-			return err
-		}))
-		r.Env = append(r.Env, "TANDEM_ALLOW_HOSTS="+r.got.sink.Addr()+","+s.Listener.Addr().String())
+		r.integrations(t, vendors, s.Listener.Addr().String())
 		h := r.start(t)
 		v := &visitor{t: t, base: h.URL, jar: map[string]string{}, shown: &strings.Builder{}}
 		token, err := r.Run(t.Context(), "setup-token", "--tenant", tenant)
@@ -254,6 +262,19 @@ func settle(t *testing.T, v *visitor, secrets map[string]string) {
 	}
 }
 
+// signInAtProvider goes the way of a sign-in for the authorization whose page is
+// at one, and returns the address that leads back to the hub.
+func (v *visitor) signInAtProvider(one string) *url.URL {
+	v.t.Helper()
+	away := refresh.FindStringSubmatch(text(v.t, v.ask(http.MethodPost, one+"/authorize", url.Values{"window": {"1"}})))
+	require.NotNil(v.t, away)
+	res := v.ask(http.MethodPost, html.UnescapeString(away[1]), url.Values{"email": {"ada@vendor.example"}, "password": {"sandbox"}, "action": {"sign-in"}})
+	require.Equal(v.t, http.StatusSeeOther, res.StatusCode, text(v.t, res))
+	back, err := res.Location()
+	require.NoError(v.t, err)
+	return back
+}
+
 var refresh = regexp.MustCompile(`http-equiv="refresh" content="0;url=([^"]+)"`)
 
 // grantAll authorizes by a sign-in, with failures before and a renewal after,
@@ -272,15 +293,10 @@ func grantAll(t *testing.T, v *visitor, s *spy, secrets map[string]string) {
 
 	v.ask(http.MethodGet, "/oauth/callback/salesforce?code="+secrets["code of a stranger"]+"&state=unknown", nil)
 	authorize := func() *http.Response {
-		away := refresh.FindStringSubmatch(text(t, v.ask(http.MethodPost, one+"/authorize", url.Values{"window": {"1"}})))
-		require.NotNil(t, away)
-		res := v.ask(http.MethodPost, html.UnescapeString(away[1]), url.Values{"email": {"ada@vendor.example"}, "password": {"sandbox"}, "action": {"sign-in"}})
-		require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
-		back, err := url.Parse(res.Header.Get("Location"))
-		require.NoError(t, err)
+		back := v.signInAtProvider(one)
 		s.keep(map[string]any{"state": back.Query().Get("state")}, "state")
 		shown := v.shown.Len()
-		res = v.ask(http.MethodGet, res.Header.Get("Location"), nil)
+		res := v.ask(http.MethodGet, back.String(), nil)
 		require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
 		require.NotContains(t, v.shown.String()[shown:], back.Query().Get("code"))
 		return v.ask(http.MethodGet, res.Header.Get("Location"), nil)
