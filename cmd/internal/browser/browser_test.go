@@ -35,6 +35,11 @@ func newSite(t *testing.T) (address string, auth *authserver.Server) {
 			<button id="window" onclick="window.open('%[1]s', 'authorize', 'width=500,height=600')">window</button>
 			<select id="color"><option value="r">red<option value="g">green</select>`, strings.ReplaceAll(signIn, "&", "&amp;")),
 		"/back": `<h1>Back</h1><script>if (window.opener) { window.opener.document.querySelector('h1').textContent = 'Done'; window.close() }</script>`,
+		"/look": `<style>body { background: #fff; color: #767676 } i { color: #777 } b, em { color: #949494; font-size: 24px }
+			em { color: #969696 } s { color: #000; opacity: .35 } p { background: linear-gradient(#000, #fff); color: #fff } span { background: #0000 } u { visibility: hidden; color: #fff }</style>
+			<h1>fine</h1> <i>faint</i> <b>large</b> <em>still faint</em> <p>half</p> <s>veiled</s> <u>hidden</u> <input style="color: #ccc" value="typed">
+			<a href="/">a</a> <a>lost</a> <button tabindex="-1">skipped</button> <button tabindex="-1" aria-hidden="true">none</button>
+			<noscript><span>without scripts</span></noscript><script>document.querySelector('h1').textContent = 'scripted'</script>`,
 		"/wide": `<div style="width:2000px">wide</div>`,
 		"/bad":  `<h1>Bad</h1><img src="/none.png"><script>console.error('on purpose', 7)</script><script>throw new Error('thrown')</script>`,
 		"/csp":  `<h1 onclick="x()">CSP</h1><script>console.log(1)</script>`,
@@ -141,4 +146,22 @@ func TestViolations(t *testing.T) {
 	for _, v := range other.Violations() {
 		require.Contains(t, v, "Content Security Policy", "the document's own 422 is none")
 	}
+}
+
+func TestLook(t *testing.T) {
+	t.Parallel()
+	address, _ := newSite(t)
+	p := browser.New(t, "")
+	p.Go(address + "/look")
+	require.Equal(t, "scripted", p.Text("h1"))
+	require.Equal(t, []string{"4.48:1 i. faint", "2.96:1 em. still faint", "1.00:1 p. half", "2.44:1 s. veiled", "1.61:1 input. typed"}, p.Faint())
+	require.Equal(t, []string{"<a>lost</a>", `<button tabindex="-1">skipped</button>`}, p.Unreachable())
+
+	p.Scripts(false)
+	p.Go(address + "/look")
+	require.Equal(t, "fine", p.Text("h1"))
+	p.Wait("noscript")
+	p.Scripts(true)
+	p.Go(address + "/look")
+	require.Equal(t, "scripted", p.Text("h1"))
 }
