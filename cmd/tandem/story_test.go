@@ -121,6 +121,7 @@ const (
 	salesforce = "/console/integrations/salesforce"
 	authorize  = `button[id^="authorize-"]`
 	row        = "tbody tr"
+	flash      = `#main > .notice[role="status"]:not(#stale)` // what a step led to, said once
 )
 
 var salesforceValues = map[string]string{
@@ -151,6 +152,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	pop := p.Popup(func() { p.Click(authorize) })
 	signIn(t, pop, "sign-in")
 	pop.Screenshot("authorized")
+	legible(t, pop)
 	pop.Follow(".default-form button") // the account was shown before
 	pop.WaitText(".tag", "Default")
 	pop.CloseWith("[data-close]")
@@ -158,6 +160,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	p.WaitText(row, "Default")
 	require.Contains(t, p.Text(row), "integration@contoso.example")
 	p.Screenshot("manage-integration")
+	legible(t, p)
 
 	// The provider takes it away; the hub notices with the next call.
 	p.Follow("tbody .title")
@@ -173,6 +176,7 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	p.Go(d.base + salesforce)
 	p.WaitText("#live .notice.bad", "Re-authorization required: Production")
 	p.Screenshot("re-authorization-required")
+	legible(t, p)
 	p.Go(d.base + "/console/integrations")
 	p.WaitText("main table", "Re-authorization required")
 
@@ -184,17 +188,24 @@ func TestAnAuthorizationsLifeInTheBrowser(t *testing.T) {
 	p.WaitText(row+" .pill.good", "Authorized")
 	require.Contains(t, p.Text(row), "Default")
 
-	// Edited, it is pending again.
+	// Edited, it is pending again. What the page said of that is over with the
+	// next sign-in.
 	p.Click(row + " summary")
 	p.Screenshot("actions")
 	p.Follow(row + ` a[href$="/edit"]`)
 	require.Empty(t, p.Value(`[name="v.client_secret"]`), "a secret is never shown")
 	p.Fill("#name", "Production org")
 	p.Follow("main form button.primary")
-	p.WaitText("main", "Authorize it again")
+	p.WaitText(flash, "Authorize it again")
+	p.WaitText("#live", "Authorization Pending")
+	pop = p.Popup(func() { p.Click(authorize) })
+	signIn(t, pop, "")
+	pop.CloseWith("[data-close]")
+	p.WaitText("#live .pill.good", "Authorized")
+	p.WaitGone(flash)
 	p.Go(d.base + salesforce)
 	p.WaitText(row, "Production org")
-	p.WaitText(row, "Authorization Pending")
+	p.WaitText(row, "Authorized")
 
 	// Nothing uses it, so that it may go.
 	p.Click(row + " summary")
@@ -278,17 +289,33 @@ func TestStrangersInTheBrowser(t *testing.T) {
 	p.WaitText("h1", "Manage Salesforce")
 }
 
-// TestPagesFitTelephonesAndBothSchemes looks at each page as small screens and
-// dark rooms see it.
+// legible holds what is true of every page in both schemes: no text is faint, and
+// no control is out of the Tab key's way.
+func legible(t *testing.T, p *browser.Page) {
+	t.Helper()
+	at := p.URL()
+	for _, dark := range []bool{true, false} { // it ends as it began
+		p.Dark(dark)
+		require.Empty(t, p.Faint(), "dark: %t, %s", dark, at)
+	}
+	require.Empty(t, p.Unreachable(), at)
+}
+
+// TestPagesFitTelephonesAndBothSchemes looks at each page as small screens, dark
+// rooms, weak eyes and people without a mouse see it.
 func TestPagesFitTelephonesAndBothSchemes(t *testing.T) {
 	t.Parallel()
 	d := startDemo(t)
 	p := browser.New(t, pictures(t))
+	p.Go(d.setup)
+	legible(t, p)
 	d.settle(p)
 	d.add(p, "salesforce", "sign-in", "Production", salesforceValues)
+	one := browser.Evaluate[string](p, `document.querySelector("tbody .title").getAttribute("href")`)
 	for name, path := range map[string]string{
 		"integrations": "/console/integrations", "manage": salesforce, "form": salesforce + "/authorizations/new?grant=jwt",
-		"breakers": "/console/breakers", "people": "/console/people",
+		"authorization": one, "edit": one + "/edit", "remove": one + "/remove", "add": "/console/integrations/zendesk",
+		"breakers": "/console/breakers", "people": "/console/people", "person": "/console/people/new",
 	} {
 		p.Width(375)
 		p.Go(d.base + path)
@@ -299,6 +326,66 @@ func TestPagesFitTelephonesAndBothSchemes(t *testing.T) {
 		p.Go(d.base + path)
 		p.Screenshot("dark-" + name)
 		p.Dark(false)
+		browser.Evaluate[bool](p, `document.querySelectorAll("details").forEach(e => e.open = true) ?? true`)
+		legible(t, p)
 	}
+	p.Go(d.base + salesforce + "/authorizations/new?grant=sign-in")
+	browser.Evaluate[bool](p, `document.querySelector("main form").noValidate = true`)
+	p.Follow("main form button.primary")
+	p.Wait("#problems")
+	legible(t, p)
+	require.Empty(t, p.Violations())
+
+	s := p.Stranger()
+	s.Go(d.base + "/console/login")
+	s.Fill("#upn", "ada@contoso.example")
+	s.Fill("#password", "wrong")
+	s.Follow("main button.primary")
+	s.WaitText("main", "password")
+	legible(t, s)
+}
+
+// TestWorksWithoutScripts is an authorization's life in a browser that runs no
+// scripts: forms and links do all of it.
+func TestWorksWithoutScripts(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t)
+	p := browser.New(t, pictures(t))
+	p.Scripts(false)
+	d.settle(p)
+	p.Follow(".side form button") // out, and in again
+	p.Go(d.base + salesforce)
+	p.WaitText("h1", "Sign in")
+	p.Fill("#upn", "ada@contoso.example")
+	p.Fill("#password", demoPassword)
+	p.Follow("main button.primary")
+	p.WaitText("h1", "Manage Salesforce")
+
+	d.add(p, "salesforce", "sign-in", "Production", salesforceValues)
+	p.WaitText(row, "Authorization Pending")
+	tab := p.Popup(func() { p.Click(authorize) })
+	tab.Scripts(false)
+	signIn(t, tab, "")
+	tab.Follow(".default-form button")
+	tab.WaitText(".tag", "Default")
+	tab.Follow("[data-back]")
+	tab.WaitText(row, "Authorized")
+	p.Go(d.base + salesforce) // nothing follows by itself
+	p.WaitText(row, "Authorized")
+	p.WaitText(row, "Default")
+	p.Screenshot("without-scripts")
+
+	p.Click(row + " summary")
+	p.Follow(row + ` a[href$="/edit"]`)
+	p.Fill("#name", "Production org")
+	p.Follow("main form button.primary")
+	p.WaitText("main", "Authorize it again")
+	p.Go(d.base + salesforce)
+	p.WaitText(row, "Production org")
+	p.Click(row + " summary")
+	p.Follow(row + ` a[href$="/remove"]`)
+	p.Follow(".button.danger.solid")
+	p.WaitText("main table", "Authorization Pending")
+	require.NotContains(t, p.Text("main table"), "Production org")
 	require.Empty(t, p.Violations())
 }

@@ -55,6 +55,14 @@
     }
   }
 
+  // What this page said of the step before is over when that window has its answer.
+  function forget() {
+    const said = document.querySelector('#main > .notice[role="status"]:not(#stale)');
+    if (said) {
+      said.remove();
+    }
+  }
+
   // The sign-in at a provider: the form goes into a window of a fitting size.
   document.addEventListener("submit", function (e) {
     if (e.target.target !== popupName) {
@@ -73,6 +81,9 @@
   if (channel) {
     channel.addEventListener("message", function (e) {
       if (e.data === "changed") {
+        if (popup) {
+          forget();
+        }
         refresh();
       }
       if (e.data === "close" && popup) {
