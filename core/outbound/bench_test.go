@@ -89,7 +89,7 @@ func BenchmarkCall(b *testing.B) { measure(b, whole(b)) }
 
 // TestCallAllocatesLittle is not parallel: allocations are counted for the whole
 // process, the servers' included, which do the same for both.
-func TestCallAllocatesLittle(t *testing.T) { //nolint:paralleltest // see above
+func TestCallAllocatesLittle(t *testing.T) {
 	const runs, most = 300, 40
 	alone := testing.AllocsPerRun(runs, bare(t))
 	chained := testing.AllocsPerRun(runs, whole(t))
