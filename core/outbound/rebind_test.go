@@ -36,7 +36,7 @@ func rebinding(t *testing.T) *net.Resolver {
 				continue
 			}
 			q := m.Questions[0]
-			asked[q.Type]++ // a lookup asks for both types once
+			asked[q.Type]++                                                   // a lookup asks for both types once
 			m.Response, m.RecursionAvailable, m.Additionals = true, true, nil // else no answer is asked for again
 			header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
 			switch first := asked[q.Type] == 1; {
