@@ -50,6 +50,9 @@ func (serveCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return h.serve(ctx, func() {
+		if first, err := h.identity.FirstRun(ctx); err == nil && first {
+			log.Info("nobody can sign in to the console yet: tandem setup-token --tenant NAME prints a one-time token for its first administrator")
+		}
 		log.Info("ready", "listen", h.callers.Addr().String(), "admin", h.admins.Addr().String(), "version", version)
 	})
 }
