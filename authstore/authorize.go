@@ -102,12 +102,12 @@ func (s *Store) Rejected(ctx context.Context, c outbound.Credential, stamp int64
 	return err
 }
 
-// errValid says that a credential is good although one call was answered 401.
-var errValid = errors.New("the account address takes it")
+// errValid says that a credential was good lately although a call was answered 401.
+var errValid = errors.New("renewed, or taken by the account address, within the last minute")
 
-// notForThis is the error of a call that does not take a good credential.
+// notForThis is the error of a call that does not take what was good lately.
 func notForThis(e *entry) error {
-	err := core.Wrap(core.NeedsAuthorization, errValid, "integration %s does not take the authorization %q for this call, though it is valid", e.row.Integration, e.row.Name)
+	err := core.Wrap(core.NeedsAuthorization, errValid, "integration %s does not take the authorization %q for this call, though it was good a moment ago", e.row.Integration, e.row.Name)
 	err.Code = outbound.CodeAuthorizationRequired
 	return err
 }

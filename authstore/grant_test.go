@@ -294,7 +294,7 @@ func TestRejectedKey(t *testing.T) {
 		require.NoError(t, err)
 		err = h.Rejected(ctx, named("Valid"), stamp)
 		require.Equal(t, core.NeedsAuthorization, core.KindOf(err))
-		require.ErrorContains(t, err, "though it is valid")
+		require.ErrorContains(t, err, "though it was good a moment ago")
 		require.Equal(t, integration.Authorized, h.get(t, valid.ID).Status, "one endpoint alone does not take it")
 
 		a := h.authorized(t, "bearer", "Main")

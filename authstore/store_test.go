@@ -243,7 +243,7 @@ func TestRemoveWhatIsUsed(t *testing.T) {
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, core.Conflict, e.Kind)
 		require.Equal(t, "AUTHORIZATION_IN_USE", e.Code)
-		require.Equal(t, []core.Detail{{Field: "webex/nodes.yaml:3", Message: "node Call Acme"}}, e.Details)
+		require.Equal(t, []core.Detail{{Field: "webex/nodes.yaml:3", Message: "Node Call Acme"}}, e.Details)
 		require.Empty(t, h.revocations())
 
 		free := h.authorized(t, "sign-in", "free")

@@ -144,11 +144,11 @@ func TestRemove(t *testing.T) {
 	r.fill()
 	ann := r.as(identity.Admin)
 	page := ann.get(all + "/good/remove").body
-	require.Contains(t, page, "node Send Parcel")
+	require.Contains(t, page, "Node Send Parcel")
 	require.NotContains(t, page, `action="/console/integrations/acme/authorizations/good/remove"`, "nothing to press")
 	require.Contains(t, ann.get(all+"/bad/remove").body, `action="/console/integrations/acme/authorizations/bad/remove"`)
 
-	r.fake.uses = []core.Detail{{Field: "acme/find.yaml:12", Message: "mapping"}}
+	r.fake.uses = []core.Detail{{Field: "acme/find.yaml:12", Message: "Mapping"}}
 	got := ann.post(all + "/good/remove")
 	require.Equal(t, http.StatusConflict, got.status)
 	require.Contains(t, got.body, "acme/find.yaml:12")

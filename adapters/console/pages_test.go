@@ -103,13 +103,13 @@ func TestViewShowsNoSecret(t *testing.T) {
 	body := ann.get("/console/integrations/acme/authorizations/good").body
 	for _, want := range []string{
 		"id-good", "America", "Stored", "parcels.read", "https://contoso.acme.example/api", "13 March 2026", "ann@contoso.example",
-		"bob@contoso.example", "node Send Parcel", "webex/nodes.yaml:2", "Expires in 9 days",
+		"bob@contoso.example", "Node Send Parcel", "webex/nodes.yaml:2", "Expires in 9 days",
 	} {
 		require.Contains(t, body, want)
 	}
 	require.NotContains(t, body, "s3cret")
 	require.NotContains(t, ann.get("/console/integrations/acme/authorizations/good/edit").body, "s3cret")
-	require.Contains(t, ann.get("/console/integrations/acme/authorizations/wait").body, "node Find Parcel", "its file names it")
+	require.Contains(t, ann.get("/console/integrations/acme/authorizations/wait").body, "Node Find Parcel", "its file names it")
 	require.Contains(t, ann.get("/console/integrations/acme/authorizations/bad").body, "Nothing uses it now")
 }
 

@@ -80,7 +80,7 @@ type Draft struct {
 
 // Use is a place that needs an authorization.
 type Use struct {
-	What string // for people, for example "node Create Task" or "mapping"
+	What string // for people, for example "Node Create Task" or "Mapping"
 	File string // slash path in the mappings folder
 	Line int
 }

@@ -96,12 +96,12 @@ func (c *Catalogue) Uses(all []Authorization, id string) []Use {
 	var uses []Use
 	for _, n := range c.Nodes(all[at].Integration) {
 		if needs(n.ID, n.Authorization) {
-			uses = append(uses, Use{"node " + n.Title, n.File, n.Line})
+			uses = append(uses, Use{"Node " + n.Title, n.File, n.Line})
 		}
 	}
 	for _, u := range c.uses {
 		if u.integration == all[at].Integration && (u.tenant == "" || u.tenant == all[at].Tenant) && needs("", u.authorization) {
-			uses = append(uses, Use{"mapping", u.file, u.line})
+			uses = append(uses, Use{"Mapping", u.file, u.line})
 		}
 	}
 	slices.SortFunc(uses, func(a, b Use) int {

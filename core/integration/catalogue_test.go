@@ -61,12 +61,12 @@ configurations:
 		"workflows/y.yaml": "tenant: fabrikam\nsteps:\n  - {integration: crm, operation: x, authorization: 'Night Desk'}\n",
 	})
 	require.Empty(t, findings)
-	nodeA := integration.Use{What: "node Node A", File: "webex/nodes.yaml", Line: 2}
-	nodeB := integration.Use{What: "node Node B", File: "webex/nodes.yaml", Line: 3}
-	named := integration.Use{What: "mapping", File: "cxone/configurations.yaml", Line: 3}
-	inner := integration.Use{What: "mapping", File: "cxone/configurations.yaml", Line: 6}
-	common := integration.Use{What: "mapping", File: "workflows/x.yaml", Line: 2}
-	foreign := integration.Use{What: "mapping", File: "workflows/y.yaml", Line: 3}
+	nodeA := integration.Use{What: "Node Node A", File: "webex/nodes.yaml", Line: 2}
+	nodeB := integration.Use{What: "Node Node B", File: "webex/nodes.yaml", Line: 3}
+	named := integration.Use{What: "Mapping", File: "cxone/configurations.yaml", Line: 3}
+	inner := integration.Use{What: "Mapping", File: "cxone/configurations.yaml", Line: 6}
+	common := integration.Use{What: "Mapping", File: "workflows/x.yaml", Line: 2}
+	foreign := integration.Use{What: "Mapping", File: "workflows/y.yaml", Line: 3}
 	for _, u := range []struct {
 		tenant, name string
 		defaultFor   []string
