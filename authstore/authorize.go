@@ -166,6 +166,16 @@ func (s *Store) party(e *entry) (party, error) {
 	return party{e, i, g}, nil
 }
 
+// Connection tells where the authorization of a call leads, from memory. Errors
+// are those of Authorize.
+func (s *Store) Connection(ctx context.Context, c outbound.Credential) (integration.Connection, error) {
+	p, err := s.usable(ctx, c)
+	if err != nil {
+		return integration.Connection{}, err
+	}
+	return integration.Connection{Base: strings.TrimRight(p.e.row.Base, "/"), Settings: p.e.shown.Values}, nil
+}
+
 // usable returns the authorization of a call if it is authorized. Before it
 // says no it looks whether another replica has changed something.
 func (s *Store) usable(ctx context.Context, c outbound.Credential) (party, error) {

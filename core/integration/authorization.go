@@ -84,3 +84,10 @@ type Use struct {
 	File string // slash path in the mappings folder
 	Line int
 }
+
+// Connection is where an authorization leads, without its secrets. Nobody
+// changes it.
+type Connection struct {
+	Base     string            // base address of the API, without a slash at the end
+	Settings map[string]string // values of the fields that are no secrets
+}

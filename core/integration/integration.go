@@ -51,6 +51,9 @@ type Integration struct {
 
 	Limits Limits
 	Errors []ErrorRule
+	// ErrorTexts are the paths in the JSON body of a refusal, of which the first
+	// that leads to a text is shown to whoever made the call.
+	ErrorTexts []string
 }
 
 // Field is one thing that an administrator fills in.

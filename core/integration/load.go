@@ -44,7 +44,8 @@ type integrationFile struct {
 		RequestsPerMinute mapping.Located[int] `yaml:"requests_per_minute"`
 		Concurrency       mapping.Located[int] `yaml:"concurrency"`
 	} `yaml:"limits"`
-	Errors []errorEntry `yaml:"errors"`
+	Errors     []errorEntry   `yaml:"errors"`
+	ErrorTexts []mapping.Text `yaml:"error_texts"`
 }
 
 type fieldEntry struct {
@@ -179,6 +180,10 @@ func (l *loader) integration() *Integration {
 	}
 	for _, e := range f.Errors {
 		i.Errors = append(i.Errors, l.errorRule(e))
+	}
+	for _, text := range shorten(l, f.ErrorTexts, maxEntries, "error_texts", f.Pos) {
+		l.path(text, "an entry of error_texts")
+		i.ErrorTexts = append(i.ErrorTexts, text.Value)
 	}
 	if len(f.Grants) == 0 && !f.NoAuthorization {
 		l.add(f.Pos, "\"grants\" is missing; no_authorization: true says that none is needed")

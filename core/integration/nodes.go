@@ -88,7 +88,7 @@ func scan(f mapping.File) []use {
 		if node.Kind == yaml.MappingNode {
 			id := scalar(node, "integration")
 			name := strings.TrimSpace(scalar(node, "authorization"))
-			if id != "" && (name != "" || has(node, "operation") && !has(node, "authorization")) {
+			if id != "" && (name != "" || (has(node, "operation") || has(node, "workflows")) && !has(node, "authorization")) {
 				uses = append(uses, use{tenant, id, name, f.Path, node.Line})
 			}
 		}

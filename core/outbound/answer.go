@@ -100,6 +100,16 @@ func (s *session) judge(r *Response) (*core.Error, error) {
 	return e, v
 }
 
+// Judge returns the error that Call would give beside an answer; nil for a 2xx.
+// What a host answered once can be judged again so, without calling it.
+func Judge(call Call, r *Response) error {
+	s := &session{client: &Client{clock: core.SystemClock{}}, call: &call}
+	if problem, _ := s.judge(r); problem != nil {
+		return problem
+	}
+	return nil
+}
+
 // kindOf is what a status that is no 2xx means without a rule.
 func kindOf(status int) core.Kind {
 	if status < 400 || status >= 500 {
