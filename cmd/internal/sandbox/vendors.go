@@ -41,6 +41,8 @@ type site struct {
 	about *integration.Integration
 	auth  *authserver.Server
 	own   []string // paths of the authorization server
+
+	counter *counter // nil: the vendor has no CRM here
 }
 
 // NewVendors starts the vendors on a free loopback port.
@@ -89,6 +91,9 @@ func newSite(about *integration.Integration, prefix string, clock core.Clock) *s
 		opts.Extra = func(string) map[string]any { return fields }
 	}
 	s.auth = authserver.New(opts)
+	if c := newCRM(about.ID, prefix, clock); c != nil {
+		s.counter = &counter{crm: c, clock: clock}
+	}
 	return s
 }
 
@@ -177,6 +182,7 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, at string) {
 		}
 	}
 	switch {
+	case answer == nil && s.counter != nil && s.counter.serve(w, r, at):
 	case answer == nil:
 		write(w, http.StatusNotFound, json.RawMessage(`{"error":"not_found","message":"The sandbox has no such resource."}`))
 	case r.Method != http.MethodGet:
