@@ -16,6 +16,11 @@ const maxName = 64
 
 var versionForm = regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$`)
 
+// nodesForm is the form of webex/nodes.yaml.
+type nodesForm struct {
+	Nodes []nodeEntry `yaml:"nodes" required:"true"`
+}
+
 type nodeEntry struct {
 	Node          mapping.Text   `yaml:"node" required:"true"`
 	Title         string         `yaml:"title" required:"true"`
@@ -26,9 +31,7 @@ type nodeEntry struct {
 
 // nodes makes the list of webex/nodes.yaml.
 func (l *loader) nodes(c *Catalogue) []Node {
-	var f struct {
-		Nodes []nodeEntry `yaml:"nodes" required:"true"`
-	}
+	var f nodesForm
 	l.findings = mapping.Decode(l.file, &f)
 	var known []string
 	for _, i := range c.all {
