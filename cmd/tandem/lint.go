@@ -15,7 +15,9 @@ import (
 )
 
 type mappingsCommand struct {
-	Lint mappingsLint `cmd:"" help:"Print everything that is wrong with the mapping files; exit 1 if anything is."`
+	Lint   mappingsLint   `cmd:"" help:"Print everything that is wrong with the mapping files; exit 1 if anything is."`
+	New    mappingsNew    `cmd:"" help:"Write a new operation with its test, ready to be edited."`
+	Schema mappingsSchema `cmd:"" help:"Print the JSON Schema of a kind of file, for editors."`
 }
 
 type mappingsLint struct {
