@@ -111,6 +111,7 @@ func (d *decoder) dictionary(node *yaml.Node, v reflect.Value) {
 type field struct {
 	key      string
 	required bool
+	words    string // for Schema
 	value    reflect.Value
 }
 
@@ -127,7 +128,7 @@ func fields(v reflect.Value, pos Pos) []field {
 		case f.Anonymous && f.Type.Kind() == reflect.Struct && key == "":
 			list = append(list, fields(v.Field(i), pos)...)
 		case tag.Get("yaml") == ",value", key != "" && key != "-":
-			list = append(list, field{key, tag.Get("required") == "true", v.Field(i)})
+			list = append(list, field{key, tag.Get("required") == "true", tag.Get("enum"), v.Field(i)})
 		}
 	}
 	return list

@@ -34,7 +34,8 @@ func Words[T ~string](list ...T) []string {
 // Schema returns the JSON Schema (2020-12) of the files that Decode fills v
 // from, a struct or a pointer to one. It is made from v itself, so that an
 // editor knows the keys and types that Decode knows; rules between keys are left
-// to the room that loads the file. Schema panics on a struct that Decode cannot fill
+// to the room that loads the file. The only texts that a field takes may also
+// stand in its tag: enum:"small,large". Schema panics on a struct that Decode cannot fill
 // and on a note that fits no key: faults of the program, not of a file.
 func Schema(title string, v any, notes Notes) []byte {
 	t := reflect.TypeOf(v)
@@ -122,6 +123,9 @@ func (w *schemaWriter) structure(t reflect.Type, way []string, must bool) map[st
 	for _, f := range known {
 		to := append(slices.Clone(way), f.key)
 		schema := w.of(f.value.Type(), to, f.required)
+		if f.words != "" {
+			limit(schema, strings.Split(f.words, ","))
+		}
 		w.note(schema, to)
 		properties[f.key] = schema
 		if f.required {
@@ -149,12 +153,16 @@ func (w *schemaWriter) note(schema map[string]any, way []string) {
 			schema["description"] = n.Doc
 		}
 		if n.Words != nil {
-			words := schema
-			if items, ok := schema["items"].(map[string]any); ok {
-				words = items
-			}
-			words["enum"] = n.Words
+			limit(schema, n.Words)
 		}
 		return
 	}
+}
+
+// limit lets a text, or each entry of a list of texts, be one of the words only.
+func limit(schema map[string]any, words []string) {
+	if items, ok := schema["items"].(map[string]any); ok {
+		schema = items
+	}
+	schema["enum"] = words
 }
