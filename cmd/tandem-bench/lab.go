@@ -101,16 +101,23 @@ func (l *lab) prepare(ctx context.Context) error {
 	if fs == memory {
 		return fmt.Errorf("%s is in memory (tmpfs): durability costs nothing there; name another folder with -dir", l.dir)
 	}
-	for name, text := range files {
-		path := filepath.Join(l.dir, "mappings", name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			return err
-		}
+	if err := writeFiles(filepath.Join(l.dir, "mappings"), files); err != nil {
+		return err
 	}
 	if l.binary, err = sandbox.Build(ctx, l.dir); err != nil {
 		return err
 	}
 	fmt.Fprintf(l.out, "tandem-bench: %d CPUs, %s, databases on %s\n", runtime.NumCPU(), runtime.Version(), fs)
+	return nil
+}
+
+func writeFiles(dir string, files map[string]string) error {
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -169,7 +176,9 @@ func (l *lab) start(ctx context.Context, url string, on func([]byte)) (*rig, err
 
 func (r *rig) close() {
 	r.Kill()
-	r.sink.Close()
+	if r.sink != nil {
+		r.sink.Close()
+	}
 }
 
 func (r *rig) addr() string { return strings.TrimPrefix(r.URL, "http://") }

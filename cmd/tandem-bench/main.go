@@ -16,8 +16,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) == 3 && os.Args[1] == plainCommand {
-		if err := servePlain(ctx, os.Args[2], os.Stdout); err != nil {
+	if serve := plainServers[os.Args[min(1, len(os.Args)-1)]]; serve != nil && len(os.Args) == 3 {
+		if err := serve(ctx, os.Args[2], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "tandem-bench:", err)
 			os.Exit(1)
 		}
@@ -35,6 +35,7 @@ var parts = []struct {
 	run  func(*lab, context.Context) error
 }{
 	{"create", (*lab).create},
+	{"execute", (*lab).execute},
 	{"latency", (*lab).latency},
 	{"fanout", (*lab).fanOut},
 	{"footprint", (*lab).footprint},

@@ -21,8 +21,17 @@ import (
 	"tandem/core"
 )
 
-// plainCommand makes this binary the bare handler that the hub is compared to.
-const plainCommand = "serve-plain"
+// The commands that make this binary one of the bare programs that the hub is
+// compared to, or works with. Each takes one argument.
+const (
+	plainCreate  = "serve-plain-create"  // a folder
+	plainExecute = "serve-plain-execute" // the address of the CRM
+	plainCRM     = "serve-plain-crm"     // nothing
+)
+
+var plainServers = map[string]func(ctx context.Context, arg string, out io.Writer) error{
+	plainCreate: servePlain, plainExecute: serveExecute, plainCRM: serveCRM,
+}
 
 // plainTask is what the bare handler decodes and stores.
 type plainTask struct {
@@ -65,12 +74,17 @@ func servePlain(ctx context.Context, dir string, out io.Writer) error {
 	defer stmt.Close()
 	queue := make(chan insert, 4096)
 	go commitPlain(context.WithoutCancel(ctx), db, stmt, queue)
+	return serveHandler(ctx, plainHandler(queue), out)
+}
+
+// serveHandler serves on a loopback port until ctx ends, and prints its address.
+func serveHandler(ctx context.Context, handler http.Handler, out io.Writer) error {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: plainHandler(queue), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	fmt.Fprintln(out, l.Addr())
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -136,23 +150,29 @@ func commitPlain(ctx context.Context, db *sql.DB, stmt *sql.Stmt, queue <-chan i
 	}
 }
 
-// plain is the bare handler in a process of its own.
+// plain is a bare program in a process of its own.
 type plain struct {
 	cmd  *exec.Cmd
 	addr string
 }
 
+// startPlain starts the bare handler that stores tasks.
 func (l *lab) startPlain(ctx context.Context) (*plain, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	l.made++
 	dir := filepath.Join(l.dir, fmt.Sprintf("plain%d", l.made))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, plainCommand, dir)
+	return startBare(ctx, plainCreate, dir)
+}
+
+// startBare starts a bare program.
+func startBare(ctx context.Context, command, arg string) (*plain, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, command, arg)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
@@ -167,7 +187,7 @@ func (l *lab) startPlain(ctx context.Context) (*plain, error) {
 	p := &plain{cmd, strings.TrimSpace(string(line[:n]))}
 	if err != nil {
 		p.close()
-		return nil, fmt.Errorf("the bare handler did not start: %w", err)
+		return nil, fmt.Errorf("%s did not start: %w", command, err)
 	}
 	return p, nil
 }

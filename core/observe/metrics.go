@@ -27,6 +27,7 @@ type Metrics struct {
 	findings   prometheus.Gauge
 	outbound   *prometheus.HistogramVec
 	authorized *prometheus.CounterVec
+	executions *prometheus.HistogramVec
 }
 
 // NewMetrics returns the metrics, with those of the process and of Go.
@@ -62,9 +63,13 @@ func NewMetrics() *Metrics {
 		Name: "tandem_outbound_duration_seconds", Help: "Attempts at calls to upstreams, by integration and outcome.",
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 	}, []string{"integration", "outcome"})
+	m.executions = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "tandem_execution_duration_seconds", Help: "Runs of operations that a platform asked for, by its word for how they ended.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 90},
+	}, []string{"platform", "outcome"})
 	m.authorized = counter("tandem_authorization_changes_total", "Authorizations that became authorized, pending or reauthorize, by integration.", "integration", "status")
 	m.registry.MustRegister(
-		m.outbound, m.authorized,
+		m.outbound, m.authorized, m.executions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.created, m.terminated, m.events, m.deliveries, m.lag, m.groupSize, m.groupTime, m.build, m.findings,
 	)
@@ -122,6 +127,11 @@ func (m *Metrics) DeliveryLag(d time.Duration) { m.lag.Observe(d.Seconds()) }
 // id of a mapping folder, outcome one of a closed set.
 func (m *Metrics) OutboundAttempt(integration, outcome string, d time.Duration) {
 	m.outbound.WithLabelValues(integration, outcome).Observe(d.Seconds())
+}
+
+// Executed counts a run of an operation; outcome is one of the platform's words.
+func (m *Metrics) Executed(platform, outcome string, d time.Duration) {
+	m.executions.WithLabelValues(platform, outcome).Observe(d.Seconds())
 }
 
 // AuthorizationChanged counts a change of an authorization's status.

@@ -1,7 +1,7 @@
 -- +goose Up
 -- What ran, for people: the newest are kept.
 CREATE TABLE executions (
-    id          TEXT    NOT NULL PRIMARY KEY,  -- correlation id, in order of time
+    id          TEXT    NOT NULL,              -- correlation id
     tenant      TEXT    NOT NULL,
     platform    TEXT    NOT NULL,              -- cxone, webex, console
     title       TEXT    NOT NULL,              -- what ran, in the platform's words
@@ -14,18 +14,18 @@ CREATE TABLE executions (
     caller      TEXT    NOT NULL,
     duration_us INTEGER NOT NULL,
     began_ms    INTEGER NOT NULL,
-    detail      TEXT    NOT NULL               -- JSON: message, steps, redacted input and result
+    detail      TEXT    NOT NULL,              -- JSON: message, steps, redacted input and result
+    PRIMARY KEY (tenant, id)
 ) WITHOUT ROWID;
-CREATE INDEX executions_tenant ON executions (tenant, id);
+CREATE INDEX executions_tenant ON executions (tenant, began_ms, id);
+CREATE INDEX executions_began ON executions (began_ms);
 
 -- The first answer to a request that writes, for those that come again.
 CREATE TABLE first_answers (
     key        BLOB    NOT NULL PRIMARY KEY,   -- SHA-256 of tenant and what makes two requests the same
     owner      TEXT    NOT NULL,               -- the run that answers
-    state      TEXT    NOT NULL,               -- running, done
-    answer     BLOB,                           -- JSON, when done
-    ends_ms    INTEGER NOT NULL,               -- running: when the run is certainly over; done: when the row may go
-    created_ms INTEGER NOT NULL
+    answer     BLOB,                           -- JSON; absent while it runs
+    ends_ms    INTEGER NOT NULL                -- while it runs: of the owner's lease; then: of the answer's life
 ) WITHOUT ROWID;
 CREATE INDEX first_answers_ends ON first_answers (ends_ms);
 

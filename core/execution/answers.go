@@ -1,0 +1,174 @@
+package execution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"tandem/core"
+	"tandem/core/store"
+)
+
+// A run that answers holds a short lease and renews it, so that a process that
+// dies is noticed soon.
+const (
+	lease    = 6 * time.Second
+	beat     = 2 * time.Second
+	poll     = 100 * time.Millisecond
+	lostLife = time.Hour // how long a run whose process died is remembered at least
+)
+
+// FirstAnswers lets one of several equal requests run, over replicas and
+// restarts, and gives its answer to all. It may be used from several goroutines.
+type FirstAnswers struct {
+	db      *store.DB
+	clock   core.Clock
+	mu      sync.Mutex
+	flights map[[32]byte]*flight
+	all     sync.WaitGroup
+}
+
+// flight is a request that is being answered by this process.
+type flight struct {
+	done     chan struct{}
+	answer   Answer
+	repeated bool
+	err      error
+}
+
+// NewFirstAnswers returns a FirstAnswers over the database.
+func NewFirstAnswers(db *store.DB, clock core.Clock) *FirstAnswers {
+	return &FirstAnswers{db: db, clock: clock, flights: map[[32]byte]*flight{}}
+}
+
+// Do returns the answer to the request with the key: that of the request that
+// came first in the last life, else that of flow, which then runs, whatever
+// becomes of ctx, for at most limit. repeated tells that it is another's.
+//
+// Errors: Timeout when ctx ended before there was an answer, which does not stop
+// a flow; Uncertain when the process that ran the flow died; Unavailable and
+// others of the store, and nothing ran; Internal when the flow panicked.
+func (a *FirstAnswers) Do(ctx context.Context, key [32]byte, life, limit time.Duration, flow Flow) (Answer, bool, error) {
+	a.mu.Lock()
+	f := a.flights[key]
+	joined := f != nil
+	if !joined {
+		f = &flight{done: make(chan struct{})}
+		a.flights[key] = f
+		a.all.Go(func() { a.fly(context.WithoutCancel(ctx), f, key, life, limit, flow) })
+	}
+	a.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.answer, joined || f.repeated, f.err
+	case <-ctx.Done():
+		return nil, false, core.Wrap(core.Timeout, ctx.Err(), "the answer did not come in time; what was begun goes on")
+	}
+}
+
+// Wait returns when no flow of this process runs any more, or ctx ends.
+func (a *FirstAnswers) Wait(ctx context.Context) {
+	idle := make(chan struct{})
+	go func() { a.all.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
+}
+
+func (a *FirstAnswers) fly(ctx context.Context, f *flight, key [32]byte, life, limit time.Duration, flow Flow) {
+	defer func() {
+		a.mu.Lock()
+		delete(a.flights, key)
+		a.mu.Unlock()
+		close(f.done)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, limit+lease)
+	defer cancel()
+	owner := core.NewID(a.clock.Now())
+	first, err := a.claim(ctx, key, owner, life)
+	switch {
+	case err != nil:
+		f.err = err
+		return
+	case first.Owner != owner:
+		f.answer, f.repeated = first.Answer, true
+		return
+	}
+	stop := a.keepLease(ctx, key, owner)
+	var keep bool
+	f.answer, keep, f.err = guarded(ctx, limit, flow)
+	stop()
+	if f.err != nil {
+		return // nobody knows how far it came: the lease runs out
+	}
+	// The answer is given whether or not it can be kept: what was done is done.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
+	defer cancel()
+	_ = a.db.Write(last, func(ctx context.Context, tx *store.Tx) error {
+		if keep {
+			return tx.KeepFirstAnswer(ctx, key[:], owner, f.answer, life)
+		}
+		return tx.FreeFirstAnswer(ctx, key[:], owner)
+	})
+}
+
+// claim takes the key for the owner, or returns the answer of whoever has it,
+// after that one is ready.
+func (a *FirstAnswers) claim(ctx context.Context, key [32]byte, owner string, life time.Duration) (first store.FirstAnswer, err error) {
+	for {
+		err = a.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			first, err = tx.ClaimFirstAnswer(ctx, key[:], owner, lease, life)
+			return err
+		})
+		switch {
+		case err != nil, first.Owner == owner, first.Answer != nil:
+			return first, err
+		case first.Lost:
+			return first, core.Errorf(core.Uncertain, "the hub was ended while it worked on this request; look at the vendor before you repeat it")
+		}
+		select {
+		case <-time.After(poll):
+		case <-ctx.Done():
+			return first, core.Wrap(core.Timeout, ctx.Err(), "the same request is being answered by another process")
+		}
+	}
+}
+
+// keepLease renews the lease until stop is called.
+func (a *FirstAnswers) keepLease(ctx context.Context, key [32]byte, owner string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(beat)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = a.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+					return tx.ExtendFirstAnswer(ctx, key[:], owner, lease)
+				})
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+// guarded runs a flow in its time.
+func guarded(ctx context.Context, limit time.Duration, flow Flow) (answer Answer, keep bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = errors.New(fmt.Sprint("panic: ", v, "\n", string(debug.Stack())))
+		}
+	}()
+	answer, keep = flow(ctx)
+	return answer, keep, nil
+}
