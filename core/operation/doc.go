@@ -6,6 +6,6 @@
 // runs one Operation of it: it checks the input, makes the calls of the steps
 // through outbound, with the authorization of the tenant, takes what is needed
 // out of the answers, and evaluates the output. Nothing is kept between two
-// runs. Tests stand beside the files and run against recorded answers; Redact
-// is applied to everything that leaves the room for people's eyes.
+// runs. Tests stand beside the files and run against recorded answers. A Mask
+// hides what is private in everything that leaves the room for people's eyes.
 package operation

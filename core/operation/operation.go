@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"regexp"
 	"time"
 
 	"tandem/core"
@@ -36,6 +37,8 @@ type Input struct {
 	Default  any
 	Redact   bool
 	Help     string
+
+	pattern *regexp.Regexp // of a text, anchored at both ends; nil: anything
 }
 
 // Upstream makes calls; *outbound.Client is one.
@@ -71,7 +74,8 @@ type Request struct {
 	Detail        bool               // keep requests and answers, redacted, in the steps
 }
 
-// Result is what a run came to. Its documents are the caller's.
+// Result is what a run came to. Nobody changes its documents: parts of them may
+// be shared.
 type Result struct {
 	Output any    // decoded JSON; nil with an error
 	Steps  []Step // those that were reached, in order
@@ -80,7 +84,7 @@ type Result struct {
 // Step is what became of one step, or of one turn of it.
 type Step struct {
 	ID       string        `json:"id"`
-	State    string        `json:"state"` // ok, skipped, continued, failed
+	State    string        `json:"state"`          // ok, skipped, continued, failed
 	Call     string        `json:"call,omitempty"` // method and path, redacted
 	Status   int           `json:"status,omitempty"`
 	Duration time.Duration `json:"duration"`
@@ -135,6 +139,3 @@ type Options struct {
 	Integrations func() *integration.Catalogue
 	Clock        core.Clock
 }
-
-// program is an operation's compiled steps.
-type program struct{}

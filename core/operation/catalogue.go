@@ -1,0 +1,54 @@
+package operation
+
+import (
+	"sync/atomic"
+
+	"tandem/core/expression"
+	"tandem/core/integration"
+)
+
+// Catalogue is what a set of mapping files says about operations. It never
+// changes; nobody changes what it returns.
+type Catalogue struct {
+	all          []*Operation // by integration, name
+	index        map[[2]string]*Operation
+	entities     map[string]*expression.Entities
+	tests        map[*Operation][]*Test
+	integrations *integration.Catalogue
+}
+
+// Operation returns an operation of an integration by its name.
+func (c *Catalogue) Operation(integration, name string) (*Operation, bool) {
+	op, ok := c.index[[2]string{integration, name}]
+	return op, ok
+}
+
+// All returns the operations by integration and name.
+func (c *Catalogue) All() []*Operation { return append([]*Operation(nil), c.all...) }
+
+// Entities returns the entities of an integration, never nil.
+func (c *Catalogue) Entities(integration string) *expression.Entities {
+	if e := c.entities[integration]; e != nil {
+		return e
+	}
+	return expression.NewEntities(nil)
+}
+
+// Tests returns the tests of an operation in the order of their file.
+func (c *Catalogue) Tests(op *Operation) []*Test { return c.tests[op] }
+
+// Live holds the catalogue that is in force. Its zero value holds an empty one.
+// It may be used by several goroutines at once.
+type Live struct{ current atomic.Pointer[Catalogue] }
+
+// Set puts a catalogue in force, for all who ask from now on. Runs that have
+// begun end with the operation that they began with.
+func (l *Live) Set(c *Catalogue) { l.current.Store(c) }
+
+// Get returns the catalogue in force, never nil.
+func (l *Live) Get() *Catalogue {
+	if c := l.current.Load(); c != nil {
+		return c
+	}
+	return &Catalogue{integrations: &integration.Catalogue{}}
+}

@@ -1,0 +1,220 @@
+package operation
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tandem/core"
+	"tandem/core/mapping"
+)
+
+// maxDetails bounds what is said about one input.
+const maxDetails = 50
+
+// take checks what a caller has given against the declared inputs, and returns
+// it as expressions see it. The error is Invalid with one Detail for each input
+// that is wrong, in the order of the file; it never shows a value.
+func (o *Operation) take(given map[string]any) (map[string]any, error) {
+	input := make(map[string]any, len(o.Inputs))
+	var details []core.Detail
+	for i := range o.Inputs {
+		in := &o.Inputs[i]
+		value, why := in.accept(given[in.Name])
+		switch {
+		case why != "":
+			details = append(details, core.Detail{Field: in.Name, Message: why})
+		case value != nil:
+			input[in.Name] = value
+		case in.Default != nil:
+			input[in.Name] = in.Default
+		case in.Required:
+			details = append(details, core.Detail{Field: in.Name, Message: "is required"})
+		}
+	}
+	if o.Strict {
+		details = append(details, o.unknown(given)...)
+	}
+	if details == nil {
+		return input, nil
+	}
+	return nil, invalid(details[:min(len(details), maxDetails)])
+}
+
+// unknown says which of the given values are not declared.
+func (o *Operation) unknown(given map[string]any) []core.Detail {
+	var known []string
+	for _, in := range o.Inputs {
+		known = append(known, in.Name)
+	}
+	var details []core.Detail
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !slices.Contains(known, name) {
+			short := strings.Trim(mapping.Quote(name), `"`)
+			details = append(details, core.Detail{
+				Field: short, Message: "there is no such input" + mapping.Suggest(name, known),
+			})
+		}
+	}
+	return details
+}
+
+func invalid(details []core.Detail) *core.Error {
+	texts := make([]string, 0, 4)
+	for i, d := range details {
+		if i == 3 {
+			texts = append(texts, fmt.Sprintf("and %d more", len(details)-i))
+			break
+		}
+		texts = append(texts, d.Field+": "+d.Message)
+	}
+	err := core.Errorf(core.Invalid, "%s", strings.Join(texts, "; "))
+	err.Details = details
+	return err
+}
+
+// accept returns a value as the input's type has it, nil when there is none, or
+// says what is wrong with it. An empty text counts as none: that is what forms
+// and scripts send for what nobody has filled in.
+func (in *Input) accept(value any) (any, string) {
+	if value == nil || value == "" {
+		return nil, ""
+	}
+	switch in.Type {
+	case "text":
+		return in.text(value)
+	case "number":
+		if n := numeric(value); n != nil {
+			return n, ""
+		}
+		return nil, "must be a number"
+	case "integer":
+		if n, ok := numeric(value).(int); ok {
+			return n, ""
+		}
+		return nil, "must be a whole number"
+	case "boolean":
+		if b, ok := boolean(value); ok {
+			return b, ""
+		}
+		return nil, "must be true or false"
+	case "time":
+		if t, ok := moment(value); ok {
+			return t, ""
+		}
+		return nil, "must be a time such as 2026-01-31T13:45:00Z"
+	case "object":
+		if _, ok := value.(map[string]any); ok {
+			return own(value), ""
+		}
+		return nil, "must be an object"
+	default:
+		list, ok := value.([]any)
+		switch {
+		case !ok:
+			return nil, "must be a list"
+		case len(list) > in.Max:
+			return nil, fmt.Sprintf("must have %d entries or less", in.Max)
+		}
+		return own(value), ""
+	}
+}
+
+func (in *Input) text(value any) (any, string) {
+	var text string
+	switch v := value.(type) {
+	case string:
+		text = v
+	case bool:
+		text = strconv.FormatBool(v)
+	case json.Number:
+		text = v.String()
+	case float64:
+		text = strconv.FormatFloat(v, 'f', -1, 64)
+	case int:
+		text = strconv.Itoa(v)
+	default:
+		return nil, "must be a text"
+	}
+	switch {
+	case !utf8.ValidString(text):
+		return nil, "holds signs that are no text"
+	case utf8.RuneCountInString(text) > in.Max:
+		return nil, fmt.Sprintf("must have %d characters or less", in.Max)
+	case len(in.Options) > 0 && !slices.Contains(in.Options, text):
+		return nil, "must be one of " + strings.Join(in.Options, ", ")
+	case in.pattern != nil && !in.pattern.MatchString(text):
+		return nil, "does not have the right form"
+	}
+	return text, ""
+}
+
+// numeric is the number that a value or its text holds, int where it is whole;
+// nil when it is none.
+func numeric(value any) any {
+	switch v := value.(type) {
+	case int:
+		return v
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil
+		}
+		return own(v)
+	case json.Number:
+		return numeric(v.String())
+	case string:
+		v = strings.TrimSpace(v)
+		if len(v) > 64 || !json.Valid([]byte(v)) {
+			return nil
+		}
+		switch n := number(v).(type) {
+		case int:
+			return n
+		case float64:
+			return own(n)
+		}
+	}
+	return nil
+}
+
+func boolean(value any) (b, ok bool) {
+	switch v := value.(type) {
+	case bool:
+		return v, true
+	case string:
+		switch strings.ToLower(strings.TrimSpace(v)) {
+		case "true":
+			return true, true
+		case "false":
+			return false, true
+		}
+	}
+	return false, false
+}
+
+// moments are the forms of times; those without a zone are in UTC.
+var moments = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05", "2006-01-02"}
+
+// moment is a time as RFC 3339 in UTC; numbers are milliseconds since 1970.
+func moment(value any) (string, bool) {
+	if text, ok := value.(string); ok {
+		for _, form := range moments {
+			if t, err := time.Parse(form, strings.TrimSpace(text)); err == nil {
+				return stamp(t), true
+			}
+		}
+	}
+	if ms, ok := numeric(value).(int); ok && ms >= 0 && ms < 253402300800000 { // the year 10000
+		return stamp(time.UnixMilli(int64(ms))), true
+	}
+	return "", false
+}
+
+// stamp is how expressions see a time.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

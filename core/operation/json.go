@@ -1,0 +1,153 @@
+package operation
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"strconv"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// exact is the largest whole number up to which float64 has them all.
+const exact = 1 << 53
+
+var errBroken = errors.New("no JSON document in UTF-8")
+
+// decode reads a JSON document; nil for an empty one. Whole numbers become int,
+// others float64, and those that neither can hold stay texts.
+func decode(data []byte) (any, error) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, nil //nolint:nilnil // an empty body is no document and no fault
+	}
+	if !utf8.Valid(data) {
+		return nil, errBroken
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return nil, errBroken
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errBroken
+	}
+	return settle(v), nil
+}
+
+// settle turns the numbers of a decoded document, in place, into those that
+// expressions reckon with.
+func settle(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return number(v.String())
+	case map[string]any:
+		for key, inner := range v {
+			switch inner.(type) {
+			case json.Number, map[string]any, []any:
+				v[key] = settle(inner)
+			}
+		}
+	case []any:
+		for i, inner := range v {
+			switch inner.(type) {
+			case json.Number, map[string]any, []any:
+				v[i] = settle(inner)
+			}
+		}
+	}
+	return v
+}
+
+// own returns a copy of a decoded document with settled numbers.
+func own(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return number(v.String())
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) <= exact {
+			return int(v)
+		}
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for key, inner := range v {
+			all[key] = own(inner)
+		}
+		return all
+	case []any:
+		all := make([]any, len(v))
+		for i, inner := range v {
+			all[i] = own(inner)
+		}
+		return all
+	}
+	return v
+}
+
+// number is the value of a number in JSON's notation.
+func number(text string) any {
+	if n, err := strconv.Atoi(text); err == nil {
+		return n
+	}
+	if x, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(x, 0) && digits(text) <= 17 {
+		return x
+	}
+	return text
+}
+
+func digits(text string) int {
+	n := 0
+	for _, c := range []byte(text) {
+		if c == 'e' || c == 'E' {
+			break
+		}
+		if c >= '0' && c <= '9' {
+			n++
+		}
+	}
+	return n
+}
+
+// literal is the value that a node holds as it stands there.
+func literal(node *yaml.Node) any {
+	switch {
+	case node == nil:
+		return nil
+	case node.Kind == yaml.MappingNode:
+		all := make(map[string]any, len(node.Content)/2)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			all[node.Content[i].Value] = literal(node.Content[i+1])
+		}
+		return all
+	case node.Kind == yaml.SequenceNode:
+		all := make([]any, len(node.Content))
+		for i, inner := range node.Content {
+			all[i] = literal(inner)
+		}
+		return all
+	}
+	switch node.Tag {
+	case "!!null":
+		return nil
+	case "!!bool":
+		var b bool
+		if node.Decode(&b) == nil {
+			return b
+		}
+	case "!!int":
+		var n int
+		if node.Decode(&n) == nil {
+			return n
+		}
+	case "!!float":
+		var x float64
+		if node.Decode(&x) == nil && !math.IsNaN(x) && !math.IsInf(x, 0) {
+			return x
+		}
+	}
+	return node.Value
+}

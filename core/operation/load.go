@@ -1,0 +1,185 @@
+package operation
+
+import (
+	"cmp"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"tandem/core/expression"
+	"tandem/core/integration"
+	"tandem/core/mapping"
+)
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// mixed is the folder of an integration in which other rooms have files too:
+// ours are known by their keys.
+const mixed = "cxone"
+
+// Load makes a catalogue of the operations, entities and tests of a set, which
+// stand in the folders of integrations, and returns everything that is wrong
+// with them, sorted. With findings the catalogue holds what could be
+// understood, which is not good for serving.
+func Load(set *mapping.Set, integrations *integration.Catalogue) (*Catalogue, []mapping.Finding) {
+	c := &Catalogue{
+		index:        map[[2]string]*Operation{},
+		entities:     map[string]*expression.Entities{},
+		tests:        map[*Operation][]*Test{},
+		integrations: integrations,
+	}
+	files := folders(set)
+	var findings []mapping.Finding
+	for _, f := range files.wrong {
+		findings = append(findings, f)
+	}
+	for _, f := range files.entities {
+		l := loader{file: f}
+		c.entities[path.Dir(f.Path)] = l.entities()
+		findings = append(findings, l.done()...)
+	}
+	for _, f := range files.operations {
+		id := path.Dir(f.Path)
+		l := loader{file: f, set: c.entities[id]}
+		l.in, _ = integrations.Integration(id)
+		if op := l.operation(); op != nil {
+			c.all = append(c.all, op)
+			c.index[[2]string{op.Integration, op.Name}] = op
+		}
+		findings = append(findings, l.done()...)
+	}
+	slices.SortFunc(c.all, func(a, b *Operation) int {
+		return cmp.Or(cmp.Compare(a.Integration, b.Integration), cmp.Compare(a.Name, b.Name))
+	})
+	for _, f := range files.tests {
+		id, name := path.Dir(f.Path), strings.TrimSuffix(nameOf(f), testSuffix)
+		l := loader{file: f}
+		l.in, _ = integrations.Integration(id)
+		tests := l.tests()
+		op, ok := c.Operation(id, name)
+		switch {
+		case ok:
+			c.tests[op] = tests
+		case !slices.ContainsFunc(files.operations, func(o mapping.File) bool { return o.Path == id+"/"+name+".yaml" }):
+			l.add(mapping.Pos{}, "there is no operation %s.yaml beside this file", name)
+		}
+		findings = append(findings, l.done()...)
+	}
+	mapping.Sort(findings)
+	return c, findings
+}
+
+// kinds sorts the files of a set that are of this room.
+type kinds struct {
+	operations, entities, tests []mapping.File
+	wrong                       []mapping.Finding
+}
+
+func folders(set *mapping.Set) kinds {
+	ours := map[string]bool{}
+	for _, f := range set.Files {
+		if path.Base(f.Path) == integrationFile {
+			ours[path.Dir(f.Path)] = true
+		}
+	}
+	var k kinds
+	for _, f := range set.Files {
+		folder, _, _ := strings.Cut(f.Path, "/")
+		base := path.Base(f.Path)
+		switch {
+		case !ours[folder] || base == integrationFile || base == "integration.yml":
+		case folder == mixed && !hasKey(f.Root, "output") && !hasKey(f.Root, "entities") && !hasKey(f.Root, "tests"):
+		case path.Dir(f.Path) != folder:
+			k.wrong = append(k.wrong, f.AtPos(mapping.Pos{}, "operations stand directly in the folder of their integration"))
+		case path.Ext(base) != ".yaml":
+			k.wrong = append(k.wrong, f.AtPos(mapping.Pos{}, "the name of the file must end in .yaml"))
+		case base == entitiesFile:
+			k.entities = append(k.entities, f)
+		case strings.HasSuffix(nameOf(f), testSuffix):
+			k.tests = append(k.tests, f)
+		default:
+			k.operations = append(k.operations, f)
+		}
+	}
+	return k
+}
+
+func hasKey(node *yaml.Node, key string) bool {
+	for i := 0; node != nil && node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
+}
+
+// nameOf is the name of a file without folder and ending.
+func nameOf(f mapping.File) string {
+	base := path.Base(f.Path)
+	return strings.TrimSuffix(base, path.Ext(base))
+}
+
+// loader makes what one file describes.
+type loader struct {
+	file     mapping.File
+	in       *integration.Integration // nil: its file is wrong
+	set      *expression.Entities
+	findings []mapping.Finding
+}
+
+func (l *loader) add(pos mapping.Pos, format string, args ...any) {
+	l.findings = append(l.findings, l.file.AtPos(pos, format, args...))
+}
+
+func (l *loader) at(node *yaml.Node, format string, args ...any) {
+	l.findings = append(l.findings, l.file.At(node, format, args...))
+}
+
+// done returns the findings, sorted and not more than a person reads.
+func (l *loader) done() []mapping.Finding {
+	mapping.Sort(l.findings)
+	l.findings = slices.Compact(l.findings)
+	return l.findings[:min(len(l.findings), maxFindings)]
+}
+
+// oneOf refuses a word that is none of the known.
+func (l *loader) oneOf(t mapping.Text, what string, known []string) bool {
+	if t.Value == "" || slices.Contains(known, t.Value) {
+		return t.Value != ""
+	}
+	l.add(t.Pos, "unknown %s %s%s; known: %s", what, mapping.Quote(t.Value),
+		mapping.Suggest(t.Value, known), strings.Join(known, ", "))
+	return false
+}
+
+// bounded refuses a number outside of its bounds and returns the default for
+// one that is not given.
+func (l *loader) bounded(n mapping.Located[int], key string, otherwise, most int) int {
+	if !n.Given() {
+		return otherwise
+	}
+	if n.Value < 1 || n.Value > most {
+		l.add(n.Pos, "%s must be a number from 1 to %d", key, most)
+		return otherwise
+	}
+	return n.Value
+}
+
+// shorten cuts a list that is too long, after a finding.
+func shorten[T any](l *loader, list []T, most int, what string, pos mapping.Pos) []T {
+	if len(list) <= most {
+		return list
+	}
+	l.add(pos, "more than %d %s", most, what)
+	return list[:most]
+}
+
+func posOf(node *yaml.Node) mapping.Pos {
+	if node == nil {
+		return mapping.Pos{}
+	}
+	return mapping.Pos{Line: node.Line, Column: node.Column}
+}
