@@ -14,6 +14,7 @@ import (
 	"tandem/adapters/console/identity"
 	"tandem/core"
 	"tandem/core/integration"
+	"tandem/core/operation"
 	"tandem/core/outbound"
 )
 
@@ -49,6 +50,10 @@ type Options struct {
 	Authorizations Authorizations
 	Upstreams      func(tenant string) []outbound.Upstream
 	Check          func(ctx context.Context, a integration.Authorization) error // makes a harmless call with it
+	Mappings       func(tenant string) MappingState                             // without the files of other tenants
+	Operations     func() *operation.Catalogue
+	Try            func(ctx context.Context, t Trial) Outcome // runs it, and keeps a live run among the executions
+	Executions     Executions
 	Tenant         func(name string) (title string)
 	BaseURL        func() string // configured public address without a slash at the end, "" if none; its path goes before every link
 	SingleSignOn   string        // label of the button; "": none
@@ -154,6 +159,12 @@ func (c *Console) routes() []route {
 		{post, pathAuth + "/check", checkers(), c.check},
 		{get, pathAuth + "/result", admins(), c.result},
 		{get, pathCallback, admins(), c.callback},
+
+		{get, "/console/mappings", readers(), c.mappings},
+		{get, "/console/playground", checkers(), c.playground},
+		{post, "/console/playground", checkers(), c.try},
+		{get, "/console/executions", readers(), c.executions},
+		{get, "/console/executions/:execution", readers(), c.execution},
 
 		{get, "/console/breakers", readers(), c.breakers},
 

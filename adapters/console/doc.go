@@ -11,6 +11,10 @@
 // tables follow the hub while they are looked at, and the sign-in at a provider
 // opens in a window of its own.
 //
+// The playground runs an operation as whoever wires the hub lets it, and the
+// pages of mappings and executions show what other rooms tell; bodies of calls,
+// inputs and results are for administrators and integrators only.
+//
 // The forms of authorizations are drawn from the integrations' mapping files:
 // this package knows no vendor. What it is given holds no secret that was
 // stored, and it never sends one back that was typed.

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"tandem/core"
+	"tandem/core/execution"
 	"tandem/core/integration"
+	"tandem/core/mapping"
+	"tandem/core/operation"
 )
 
 // fake keeps authorizations in memory, as the room of the secrets would.
@@ -205,3 +208,80 @@ func (f *fake) Grant(_ context.Context, tenant, id string) (integration.Authoriz
 
 // day is what a day lasts for the tests.
 const day = 24 * time.Hour
+
+// hostileSteps are the steps of a run in every state, with markup wherever a
+// vendor or a caller may have put some.
+func hostileSteps() []operation.Step {
+	return []operation.Step{
+		{ID: "find", State: operation.StepOK, Call: "GET /parcels/" + hostile, Status: 200, Duration: 120 * time.Millisecond,
+			Request: &operation.Exchange{Line: "GET https://acme.example/" + hostile, Headers: map[string]string{"X-B": hostile, "Accept": "application/json"}},
+			Answer:  &operation.Exchange{Line: "200", Headers: map[string]string{"Content-Type": "application/json"}, Body: `{"label":"` + hostile + `"}`}},
+		{ID: "look", State: operation.StepContinued, Call: "GET /x", Status: 404, Duration: 60 * time.Millisecond},
+		{ID: "send", State: operation.StepFailed, Call: "POST /parcels", Status: 500, Duration: 1500 * time.Millisecond, Error: "the vendor says " + hostile},
+		{ID: "then", State: operation.StepSkipped},
+	}
+}
+
+// runs are newest first, as Executions gives them.
+func runs() []execution.Run {
+	return []execution.Run{
+		{
+			ID: "r3", Tenant: "contoso", Platform: "cxone", Title: "Acme / Find " + hostile, Integration: "acme", Operation: "find-parcel",
+			Outcome: "InternalError", Failed: true, Code: "UPSTREAM_" + hostile, Message: "the vendor says " + hostile, Contact: "c-" + hostile,
+			Caller: "ann@contoso.example" + hostile, Began: noon.Add(-time.Minute), Duration: 1680 * time.Millisecond,
+			Steps: hostileSteps(), Input: `{"number":"[redacted]","note":"went-in ` + hostile + `"}`, Result: `{"label":"came-out ` + hostile,
+		},
+		{ID: "r2", Tenant: "fabrikam", Platform: "cxone", Title: "Theirs", Outcome: "Success", Began: noon.Add(-2 * time.Minute)},
+		{
+			ID: "r1", Tenant: "contoso", Platform: "webex", Title: "Send Parcel", Integration: "acme", Operation: "send-parcel",
+			Outcome: "onSuccess", Began: noon.Add(-time.Hour), Duration: 300 * time.Microsecond, Input: "{}", Result: `{"sent":true}`,
+		},
+	}
+}
+
+// List stands for core/execution.
+func (r *rig) List(_ context.Context, f execution.Filter) ([]execution.Run, error) {
+	var list []execution.Run
+	seen := f.Before == ""
+	for _, run := range r.runs {
+		switch {
+		case !seen:
+			seen = run.ID == f.Before
+		case run.Tenant == f.Tenant && (run.Failed || !f.Failed) && len(list) < f.Limit &&
+			strings.Contains(strings.ToLower(run.Title), strings.ToLower(f.Title)):
+			list = append(list, run)
+		}
+	}
+	return list, nil
+}
+
+// Get stands for core/execution.
+func (r *rig) Get(_ context.Context, tenant, id string) (execution.Run, error) {
+	for _, run := range r.runs {
+		if run.ID == id && run.Tenant == tenant {
+			return run, nil
+		}
+	}
+	return execution.Run{}, core.Errorf(core.NotFound, "There is no such execution.")
+}
+
+// mappedState has a file of every state, and a refusal.
+func mappedState() MappingState {
+	return MappingState{
+		Hash: strings.Repeat("ab12", 16), Loaded: noon.Add(-2 * time.Hour), How: "at the start", Folder: true,
+		Files: []MappingFile{
+			{Path: "acme/find-parcel.yaml", Kind: "operation", Size: 2048, Hash: "h1", State: FileChanged},
+			{Path: "acme/integration.yaml", Kind: "integration", Size: 700, Hash: "h2", State: FileInForce},
+			{Path: "acme/" + hostile + ".yaml", Kind: hostile, Size: 1, Hash: hostile, State: FileRefused},
+			{Path: "directory.yaml", Kind: "directory", Size: 300, Hash: "h3", State: FileInForce},
+		},
+		Refused: &Refusal{
+			At: noon.Add(-time.Minute), Hash: strings.Repeat("cd34", 16),
+			Findings: []mapping.Finding{
+				{File: "acme/find-parcel.yaml", Line: 7, Column: 3, Message: "unknown key \"inptu\" " + hostile},
+				{File: "acme/" + hostile + ".yaml", Line: 1, Column: 1, Message: "no operation"},
+			},
+			Lines: []string{"  inptu: " + hostile},
+		},
+	}
+}

@@ -143,8 +143,8 @@ type roleView struct {
 func roles() []roleView {
 	help := map[identity.Role]string{
 		identity.Admin:      "Everything: authorizations, people, and all that the others see.",
-		identity.Integrator: "Sees integrations, their authorizations and the breakers; may check an authorization.",
-		identity.Supervisor: "Sees integrations, their authorizations and the breakers.",
+		identity.Integrator: "Sees integrations, mappings, executions with all that went in and out, and the breakers; checks authorizations and tries operations in the playground.",
+		identity.Supervisor: "Sees integrations, mappings, executions and the breakers.",
 		identity.Agent:      "Signs in; there are no pages for this role yet.",
 		identity.Viewer:     "Sees what the others see but people; changes nothing.",
 	}

@@ -19,7 +19,8 @@ func (c *Console) funcs() template.FuncMap {
 		"asset": c.assetLink,
 		"when":  func(t time.Time) template.HTML { return when(t, c.o.Clock.Now()) },
 		"date":  date,
-		"count": count, "sentence": sentence,
+		"exact": exact,
+		"count": count, "sentence": sentence, "size": size, "short": short,
 	}
 }
 
@@ -62,6 +63,76 @@ func date(t time.Time) template.HTML {
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // made of times only
 		t.Format(time.RFC3339), t.Format("2 January 2006, 15:04:05 UTC"), t.Format("2 January 2006")))
+}
+
+// exact shows a time to the millisecond.
+func exact(t time.Time) template.HTML {
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, //nolint:gosec // made of times only
+		t.Format(time.RFC3339Nano), t.Format("2 January 2006, 15:04:05.000 UTC")))
+}
+
+// lasted shows how long something took.
+func lasted(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0 ms"
+	case d < time.Millisecond:
+		return "under 1 ms"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	default:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+}
+
+// maxIndent bounds how far pretty moves lines to the right.
+const maxIndent = 16
+
+// pretty lays out JSON on lines of its own, even where its end was cut off. What
+// is no JSON stays as it is.
+func pretty(text string) string {
+	if !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return text
+	}
+	var b strings.Builder
+	depth, quoted := 0, false
+	line := func() { b.WriteString("\n" + strings.Repeat("  ", min(depth, maxIndent))) }
+	for i := 0; i < len(text); i++ {
+		ch := text[i]
+		switch {
+		case quoted:
+			b.WriteByte(ch)
+			if ch == '\\' && i+1 < len(text) {
+				i++
+				b.WriteByte(text[i])
+			}
+			quoted = ch != '"'
+		case ch == '{' || ch == '[':
+			b.WriteByte(ch)
+			if i+1 < len(text) && text[i+1] == ch+2 { // it is empty: } and ] stand two after { and [
+				i++
+				b.WriteByte(text[i])
+				continue
+			}
+			depth++
+			line()
+		case ch == '}' || ch == ']':
+			depth = max(0, depth-1)
+			line()
+			b.WriteByte(ch)
+		case ch == ',':
+			b.WriteByte(ch)
+			line()
+		case ch == ':':
+			b.WriteString(": ")
+		case ch == ' ' || ch == '\n' || ch == '\t' || ch == '\r':
+		default:
+			b.WriteByte(ch)
+			quoted = ch == '"'
+		}
+	}
+	return b.String()
 }
 
 func ago(t, now time.Time) string {

@@ -54,6 +54,7 @@ type view struct {
 	Flash   *flash
 	Version string
 	Path    string        // of the request, for polling
+	Query   string        // what belongs to it
 	Live    template.HTML // the part that follows the hub
 	Seen    string        // names its present state
 	Data    any
@@ -73,6 +74,9 @@ func (v view) Admin() bool { return v.Person != nil && v.Person.Role == identity
 
 // Reader tells whether the reader may see the integrations.
 func (v view) Reader() bool { return v.Person != nil && may(v.Person.Role, readers()) }
+
+// Checker tells whether the reader may try things.
+func (v view) Checker() bool { return v.Person != nil && may(v.Person.Role, checkers()) }
 
 func (c *Console) parse() (map[string]*template.Template, error) {
 	shared, err := template.New("").Funcs(c.funcs()).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/icons.html")
@@ -208,6 +212,9 @@ func (c *Console) render(ctx echo.Context, status int, page string, v view) erro
 		return fmt.Errorf("console: no page %q", page)
 	}
 	v.Version, v.Path = c.o.Version, c.prefix()+ctx.Request().URL.Path
+	if v.Query != "" {
+		v.Path += "?" + v.Query
+	}
 	if v.Person = person(ctx); v.Person != nil {
 		v.Tenant = c.o.Tenant(v.Person.Tenant)
 	}

@@ -23,7 +23,13 @@ func pages() []string {
 		one + "good/remove", one + "bad/remove", one + "good/result", one + "bad/result", one + "good/result?window=1",
 		"/console/integrations/vanished/authorizations/lost", "/console/integrations/vanished/authorizations/lost/remove",
 		"/console/breakers", "/console/people", "/console/people/new",
+		"/console/mappings", "/console/playground", trialOf("find-parcel"), trialOf("send-parcel"), "/console/playground?integration=plain&operation=ask",
+		"/console/executions", "/console/executions?show=failed&title=find", "/console/executions/r3", "/console/executions/r1",
 	}
+}
+
+func trialOf(operation string) string {
+	return "/console/playground?integration=acme&operation=" + operation
 }
 
 // livePages are the addresses of those that follow the hub.
@@ -31,6 +37,7 @@ func livePages() []string {
 	return []string{
 		"/console/integrations", "/console/integrations/acme", "/console/integrations/other", "/console/integrations/acme/authorizations/good",
 		"/console/integrations/acme/authorizations/bad", "/console/breakers",
+		"/console/mappings", "/console/executions", "/console/executions?show=failed",
 	}
 }
 
@@ -38,7 +45,9 @@ func TestEveryPageRenders(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	ann := r.as(identity.Admin)
-	for _, page := range []string{"/console/integrations", "/console/integrations/acme", "/console/breakers"} {
+	for _, page := range []string{
+		"/console/integrations", "/console/integrations/acme", "/console/breakers", "/console/mappings", "/console/playground", trialOf("find-parcel"), "/console/executions",
+	} {
 		require.Equal(t, http.StatusOK, ann.get(page).status, "empty %s", page)
 	}
 	r.fill()
@@ -141,7 +150,7 @@ func TestAccess(t *testing.T) {
 	for _, role := range identity.Roles {
 		browsers[role] = r.as(role)
 	}
-	fill := strings.NewReplacer(":integration", "acme", ":authorization", "nobodys", ":person", "nobody", ":name", "console.css", "*", "nowhere")
+	fill := strings.NewReplacer(":integration", "acme", ":authorization", "nobodys", ":person", "nobody", ":execution", "nothing", ":name", "console.css", "*", "nowhere")
 	access := r.Access()
 	require.Len(t, access, len(r.routes()))
 	for key, allowed := range access {
@@ -179,11 +188,12 @@ func TestReadersSeeNoActions(t *testing.T) {
 	r := newRig(t)
 	r.fill()
 	vic := r.as(identity.Viewer)
-	for _, page := range []string{"/console/integrations", "/console/integrations/acme", "/console/integrations/acme/authorizations/good", "/console/breakers"} {
+	for _, page := range []string{"/console/integrations", "/console/integrations/acme", "/console/integrations/acme/authorizations/good", "/console/breakers", "/console/mappings", "/console/executions", "/console/executions/r3"} {
 		got := vic.get(page)
 		require.Equal(t, http.StatusOK, got.status)
 		require.Equal(t, 1, strings.Count(got.body, `method="post"`), "only the sign-out: %s", page)
 		require.NotContains(t, got.body, "/console/people")
+		require.NotContains(t, got.body, "/console/playground")
 	}
 	got := vic.get("/console/people")
 	require.Equal(t, http.StatusForbidden, got.status)

@@ -21,8 +21,10 @@ import (
 
 	"tandem/adapters/console/identity"
 	"tandem/core/coretest"
+	"tandem/core/execution"
 	"tandem/core/integration"
 	"tandem/core/mapping"
+	"tandem/core/operation"
 	"tandem/core/outbound"
 	"tandem/core/server"
 	"tandem/core/store"
@@ -77,6 +79,58 @@ grants:
     title: Token
     fields: [{name: token, label: Token, required: true, secret: true}]
 `,
+	"acme/find-parcel.yaml": `title: Find a parcel
+description: Looks for parcels & more.
+input:
+  - {name: number, type: text, required: true, max: 40, redact: true, help: As on the label.}
+  - {name: state, type: text, options: [open, closed], default: open}
+strict: true
+example: {number: "100"}
+steps:
+  - id: find
+    request:
+      method: GET
+      path: /parcels/{input.number}
+    extract:
+      label: = body.label
+output:
+  label: = steps.find.label
+`,
+	"acme/find-parcel_test.yaml": `tests:
+  - name: finds a parcel
+    input: {number: "4711"}
+    exchanges:
+      - request: {method: GET, path: /parcels/4711}
+        answer: {status: 200, body: {label: Books}}
+    result: {label: Books}
+  - name: another <b>parcel</b>
+    input: {number: "4712"}
+    exchanges:
+      - request: {method: GET, path: /parcels/4712}
+        answer: {status: 200, body: {label: Shoes}}
+    result: {label: Shoes}
+`,
+	"acme/send-parcel.yaml": `title: Send a parcel
+description: Sends one.
+example: {}
+steps:
+  - id: send
+    request:
+      method: POST
+      path: /parcels
+      body: {label: Books}
+output: {sent: true}
+`,
+	"plain/ask.yaml": `title: Ask
+description: Asks.
+example: {}
+steps:
+  - id: ask
+    request:
+      method: GET
+      path: /ask
+output: {asked: true}
+`,
 	"webex/nodes.yaml": `nodes:
   - {node: send-parcel, title: Send Parcel, versions: ["1.2", "1.0"], integration: acme}
   - {node: find-parcel, title: Find Parcel, versions: ["1.0"], integration: acme, authorization: Special}
@@ -111,6 +165,10 @@ type rig struct {
 	handler   http.Handler
 	base      string
 	upstreams []outbound.Upstream
+	mapped    MappingState
+	runs      []execution.Run
+	trials    []Trial // that were asked for
+	came      Outcome // the answer to each
 }
 
 func newRig(t *testing.T) *rig {
@@ -123,6 +181,8 @@ func newRig(t *testing.T) *rig {
 	set, findings := mapping.Read(fsys)
 	require.Empty(t, findings)
 	catalogue, findings := integration.Load(set)
+	require.Empty(t, findings)
+	operations, findings := operation.Load(set, catalogue)
 	require.Empty(t, findings)
 	r.fake = &fake{
 		catalogue: func() *integration.Catalogue { return catalogue },
@@ -144,7 +204,14 @@ func newRig(t *testing.T) *rig {
 	})
 	r.Console, err = New(Options{
 		Identity: who, Integrations: r.fake.catalogue, Authorizations: r.fake,
-		Upstreams:    func(string) []outbound.Upstream { return r.upstreams },
+		Upstreams:  func(string) []outbound.Upstream { return r.upstreams },
+		Mappings:   func(string) MappingState { return r.mapped },
+		Operations: func() *operation.Catalogue { return operations },
+		Try: func(_ context.Context, trial Trial) Outcome {
+			r.trials = append(r.trials, trial)
+			return r.came
+		},
+		Executions:   r,
 		Check:        func(context.Context, integration.Authorization) error { return r.fake.checked },
 		Tenant:       func(name string) string { return strings.ToUpper(name[:1]) + name[1:] + " Ltd" },
 		BaseURL:      func() string { return r.base },
@@ -188,6 +255,8 @@ func (r *rig) fill() {
 		{Names: []string{"gone"}, Host: hostile, State: outbound.HalfOpen, Since: noon},
 		{Names: []string{"other"}, Host: "other.example:443", State: outbound.Closed, InFlight: 3, Waiting: 2},
 	}
+	r.mapped = mappedState()
+	r.runs = runs()
 }
 
 // browser keeps cookies as a browser does.
