@@ -91,7 +91,7 @@ func (p *trialPage) refuse(field, message string) {
 		p.Notes = map[string]string{}
 	}
 	p.Message, p.Notes[field] = correct, message
-	p.Anchors = append(p.Anchors, problem{Anchor: field, Message: message})
+	p.Anchors = append(p.Anchors, problem{Anchor: field, Label: map[string]string{"input": "Input"}[field], Message: message})
 }
 
 func (c *Console) playground(ctx echo.Context) error {
