@@ -22,10 +22,11 @@ const (
 
 // closed rooms import nothing of this module but the packages named here.
 var closed = map[string][]string{
-	"core":      {},
-	"core/flow": {"core", "core/mapping"}, // pure: (workflow, cursor, event) to (cursor, effects)
-	"authstore": {"core", "core/integration", "core/store", "core/outbound"},
-	"mappings":  {"core/mapping"},
+	"core":            {},
+	"core/flow":       {"core", "core/mapping"}, // pure: (workflow, cursor, event) to (cursor, effects)
+	"core/expression": {"core", "core/mapping"}, // pure: (expression, data) to a value
+	"authstore":       {"core", "core/integration", "core/store", "core/outbound"},
+	"mappings":        {"core/mapping"},
 }
 
 // never lists what a part of the house must not import. What a room needs from
@@ -52,6 +53,8 @@ var walls = map[string][]string{
 	"github.com/hashicorp/go-retryablehttp": {"core/outbound"},
 	"golang.org/x/oauth2":                   {"authstore"},
 	"github.com/prometheus":                 {"core/observe"},
+	"github.com/expr-lang/expr":             {"core/expression"},
+	"github.com/nyaruka/phonenumbers":       {"core/expression"},
 	"github.com/alecthomas/kong":            {},
 	"github.com/knadh/koanf":                {},
 	"github.com/stretchr/testify":           {},

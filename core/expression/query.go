@@ -1,0 +1,282 @@
+package expression
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/expr-lang/expr/ast"
+
+	"tandem/core"
+	"tandem/core/mapping"
+)
+
+// fragment is a text that is ready to be part of a query: of a language, or a
+// name, which fits into all of them.
+type fragment struct {
+	language string // empty: a name
+	text     string
+}
+
+// String returns the text.
+func (f fragment) String() string { return f.text }
+
+// MarshalText writes the fragment as a text in JSON.
+func (f fragment) MarshalText() ([]byte, error) { return []byte(f.text), nil }
+
+// language says how a query language writes a text, and a list of literals.
+type language struct {
+	text     func(s string) (string, error)
+	list     string // between the entries of a list
+	brackets bool   // around a list that has none yet
+	and, or  string // between conditions; or may be empty: not available
+	grouped  bool   // conditions joined are put in brackets
+}
+
+var languages = map[string]language{
+	"soql":    {soqlText, ",", true, " AND ", " OR ", true},
+	"sosl":    {soslText, " OR ", false, " AND ", " OR ", true},
+	"odata":   {odataText, ",", true, " and ", " or ", true},
+	"snow":    {snowText, ",", false, "^", "^OR", false},
+	"zendesk": {zendeskText, " ", false, " ", "", false},
+}
+
+func soqlText(s string) (string, error) {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }) {
+		return "", core.Errorf(core.Invalid, "a text with control characters cannot be searched for")
+	}
+	escape := strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+	return "'" + escape.Replace(s) + "'", nil
+}
+
+// soslText writes a term between the braces of FIND: what has a meaning there is
+// escaped.
+func soslText(s string) (string, error) {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case unicode.IsControl(r):
+			r = ' '
+		case strings.ContainsRune(`?&|!{}[]()^~*:\"'+-`, r):
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String(), nil
+}
+
+func odataText(s string) (string, error) {
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'", nil
+}
+
+// snowText writes a value of an encoded query, which has no quotes: what would
+// end the value, or be run as a script, is refused.
+func snowText(s string) (string, error) {
+	switch {
+	case strings.Contains(s, "^") || strings.ContainsFunc(s, unicode.IsControl):
+		return "", core.Errorf(core.Invalid, "a text with ^, a line break or a control character cannot be searched for")
+	case strings.HasPrefix(strings.ToLower(strings.TrimSpace(s)), "javascript:"):
+		return "", core.Errorf(core.Invalid, "a text that begins with javascript: cannot be searched for")
+	}
+	return s, nil
+}
+
+func zendeskText(s string) (string, error) {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
+}
+
+// template compiles soql("... ? ...", x) and its like.
+func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
+	text, ok := args[0].(*ast.StringNode)
+	if !ok {
+		return c.fail(args[0], "the template of %s must stand here as it is, in quotes: put values in with ?", lang)
+	}
+	parts := strings.Split(text.Value, "?")
+	if len(parts) != len(args) {
+		return c.fail(n, "the template has %d ?, but %d values follow", len(parts)-1, len(args)-1)
+	}
+	values, offset := c.all(args[1:]), n.Location().From
+	return func(r *run) (any, error) {
+		var b strings.Builder
+		b.WriteString(parts[0])
+		for i, code := range values {
+			v, err := code(r)
+			if err != nil {
+				return nil, err
+			}
+			enclosed := strings.ContainsAny(last1(parts[i]), "([") && strings.ContainsAny(first1(parts[i+1]), ")]")
+			s, err := r.literal(lang, v, enclosed)
+			if err == nil {
+				err = r.fits(b.Len() + len(s))
+			}
+			if err != nil {
+				return nil, at(args[i+1].Location().From, named(lang, err))
+			}
+			b.WriteString(s)
+			b.WriteString(parts[i+1])
+		}
+		if err := r.fits(b.Len()); err != nil {
+			return nil, at(offset, err)
+		}
+		return fragment{lang, b.String()}, nil
+	}
+}
+
+func last1(s string) string  { return s[max(len(s)-1, 0):] }
+func first1(s string) string { return s[:min(len(s), 1)] }
+
+// literal writes a value in a query language; enclosed says that it stands in
+// brackets already.
+func (r *run) literal(lang string, v any, enclosed bool) (string, error) {
+	l := languages[lang]
+	list, isList := asList(v)
+	if isNil(v) || !isList {
+		return r.single(lang, v)
+	}
+	if len(list) == 0 {
+		return "", wrong("an empty list cannot be searched for")
+	}
+	parts, size := make([]string, len(list)), 0
+	for i, item := range list {
+		s, err := r.single(lang, item)
+		if err != nil {
+			return "", err
+		}
+		if _, isText := item.(string); isText && lang == "snow" && strings.Contains(s, ",") {
+			return "", core.Errorf(core.Invalid, "a text with a comma cannot be part of a list that is searched for")
+		}
+		if _, isText := item.(string); isText && lang == "sosl" {
+			s = `"` + s + `"` // a phrase: its words belong together
+		}
+		parts[i] = s
+		if size += len(s); size > maxText {
+			return "", r.fits(size)
+		}
+	}
+	text := strings.Join(parts, l.list)
+	if l.brackets && !enclosed {
+		text = "(" + text + ")"
+	}
+	return text, r.spend(len(list))
+}
+
+func (r *run) single(lang string, v any) (string, error) {
+	switch x := v.(type) {
+	case nil:
+		return "", wrong("there is nothing to put in place of a ?")
+	case fragment:
+		if x.language != "" && x.language != lang {
+			return "", wrong("a part made by %s cannot stand in a query of %s", x.language, lang)
+		}
+		return x.text, nil
+	case string:
+		if err := r.fits(len(x)); err != nil {
+			return "", err
+		}
+		return languages[lang].text(x)
+	}
+	s, ok := scalarText(v)
+	if !ok {
+		return "", wrong("%s cannot stand in a query", kindOf(v))
+	}
+	return s, nil
+}
+
+func every(r *run, args []any) (any, error) { return r.joinConditions(args[0], false) }
+
+func either(r *run, args []any) (any, error) { return r.joinConditions(args[0], true) }
+
+// joinConditions makes one condition of several of the same language; of none it
+// gives nothing.
+func (r *run) joinConditions(v any, or bool) (any, error) {
+	list, ok := asList(v)
+	if !ok {
+		return nil, wrong("needs a list, not %s", kindOf(v))
+	}
+	var (
+		parts []string
+		lang  string
+		size  int
+	)
+	for _, item := range list {
+		if isNil(item) {
+			continue
+		}
+		f, ok := item.(fragment)
+		if !ok || f.language == "" {
+			return nil, wrong("needs conditions made by soql, odata and their like, not %s", kindOf(item))
+		}
+		if lang != "" && f.language != lang {
+			return nil, wrong("conditions of %s and %s cannot be joined", lang, f.language)
+		}
+		if or && f.language == "snow" && strings.Contains(strings.ReplaceAll(f.text, "^OR", ""), "^") && len(list) > 1 {
+			return nil, wrong("a query of ServiceNow cannot have conditions that are joined with AND in one joined with OR")
+		}
+		lang, parts, size = f.language, append(parts, f.text), size+len(f.text)+5
+		if size > maxText {
+			return nil, r.fits(size)
+		}
+	}
+	if len(parts) < 2 {
+		if len(parts) == 0 {
+			return nil, r.spend(len(list))
+		}
+		return fragment{lang, parts[0]}, nil
+	}
+	l := languages[lang]
+	between := l.and
+	if or {
+		between = l.or
+	}
+	if between == "" {
+		return nil, wrong("%s cannot join conditions with OR", lang)
+	}
+	text := strings.Join(parts, between)
+	if l.grouped {
+		text = "(" + text + ")"
+	}
+	return fragment{lang, text}, r.fits(size)
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+
+func name(_ *run, args []any) (any, error) {
+	s, ok := scalarText(args[0])
+	if !ok {
+		s = kindOf(args[0])
+	}
+	if !identifier.MatchString(s) {
+		return nil, core.Errorf(core.Invalid, "%s is no name of a field or record type", mapping.Quote(s))
+	}
+	return fragment{"", s}, nil
+}
+
+func names(r *run, args []any) (any, error) {
+	list, ok := asList(args[0])
+	if !ok || len(list) == 0 {
+		return nil, wrong("needs a list of names, not %s", kindOf(args[0]))
+	}
+	between := ", "
+	if len(args) == 2 {
+		if between, ok = asText(args[1]); !ok {
+			return nil, wrong("needs a text to put between, not %s", kindOf(args[1]))
+		}
+	}
+	for _, item := range list {
+		if _, err := name(r, []any{item}); err != nil {
+			return nil, err
+		}
+	}
+	joined, err := r.joined(list, between)
+	if err != nil {
+		return nil, err
+	}
+	text, _ := joined.(string)
+	return fragment{"", text}, nil
+}

@@ -1,0 +1,317 @@
+package expression
+
+import (
+	"maps"
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"tandem/core/mapping"
+)
+
+// The bounds of a for_each in a tree.
+const (
+	defaultMost = 100
+	largestMost = 1000
+)
+
+// Tree is a YAML tree whose texts may be expressions. It is immutable and may be
+// evaluated by several goroutines at once.
+type Tree struct {
+	root     part
+	entities *Entities
+	place    func(offset int) string
+}
+
+// part is a compiled part of a tree. What it makes is new, but for what its
+// expressions give.
+type part func(r *run) (any, error)
+
+// CompileTree compiles a tree and returns all that is wrong with it. A nil node
+// is a tree that gives nothing.
+func CompileTree(f mapping.File, node *yaml.Node, n Names) (*Tree, []mapping.Finding) {
+	t := treeCompiler{file: f}
+	tree := &Tree{constantPart(nil), n.Entities, func(int) string { return f.Path }}
+	if node != nil {
+		tree.place = sourceOf(f, node).place
+		tree.root = t.part(node, n)
+	}
+	mapping.Sort(t.findings)
+	return tree, t.findings
+}
+
+// Eval evaluates the tree. Its result and errors are those of Program.Eval; the
+// budget of one expression is that of the whole tree.
+func (t *Tree) Eval(e *Env) (any, error) { return t.eval(e, false) }
+
+// EvalValue is Eval for a named value: what soql, name and their like give stays
+// ready to be put into a query. Such a result is good for Env.Values only.
+func (t *Tree) EvalValue(e *Env) (any, error) { return t.eval(e, true) }
+
+func (t *Tree) eval(e *Env, keep bool) (any, error) {
+	v, err := guarded(newRun(e, t.entities), eval(t.root))
+	if err == nil {
+		v, _, err = (&sizer{maxText}).plain(v, keep, 0)
+	}
+	return v, mappingError(err, t.place)
+}
+
+// CompileText compiles a scalar that must be an expression.
+func CompileText(f mapping.File, node *yaml.Node, n Names) (*Program, []mapping.Finding) {
+	t := treeCompiler{file: f}
+	if node == nil {
+		return nil, []mapping.Finding{f.AtPos(mapping.Pos{}, "an expression is missing")}
+	}
+	if node.Kind != yaml.ScalarNode || !isExpression(node) {
+		return nil, []mapping.Finding{f.At(node, "must be an expression: = ...")}
+	}
+	p := t.program(node, n)
+	return p, t.findings
+}
+
+// isExpression tells whether a scalar is one: "=..." but not "==...".
+func isExpression(node *yaml.Node) bool {
+	return node.Tag == "!!str" && strings.HasPrefix(node.Value, "=") && !strings.HasPrefix(node.Value, "==")
+}
+
+type treeCompiler struct {
+	file     mapping.File
+	findings []mapping.Finding
+}
+
+func (t *treeCompiler) add(node *yaml.Node, format string, args ...any) {
+	t.findings = append(t.findings, t.file.At(node, format, args...))
+}
+
+func constantPart(v any) part { return func(*run) (any, error) { return v, nil } }
+
+// program compiles the expression of a scalar.
+func (t *treeCompiler) program(node *yaml.Node, n Names) *Program {
+	text := strings.TrimRightFunc(node.Value[1:], unicode.IsSpace)
+	trimmed := strings.TrimLeftFunc(text, unicode.IsSpace)
+	s := sourceOf(t.file, node)
+	s.skip = 1 + utf8.RuneCountInString(text) - utf8.RuneCountInString(trimmed)
+	code, err := compile(trimmed, n)
+	if err != nil {
+		t.findings = append(t.findings, finding(s, err))
+		return nil
+	}
+	return &Program{code, n.Entities, s.place}
+}
+
+// finding places a *SyntaxError in its file.
+func finding(s source, err error) mapping.Finding {
+	offset := 0
+	if e, ok := err.(*SyntaxError); ok { //nolint:errorlint // compile's own, never wrapped
+		offset = e.Offset
+	}
+	return s.file.AtPos(s.at(offset), "%s", err.Error())
+}
+
+func (t *treeCompiler) part(node *yaml.Node, n Names) part {
+	switch node.Kind {
+	case yaml.ScalarNode:
+		return t.scalar(node, n)
+	case yaml.SequenceNode:
+		return t.list(node, n)
+	case yaml.MappingNode:
+		if keys := construct(node); keys != nil {
+			return t.construct(node, keys, n)
+		}
+		return t.object(node, n)
+	}
+	t.add(node, "must be a value")
+	return constantPart(nil)
+}
+
+func (t *treeCompiler) scalar(node *yaml.Node, n Names) part {
+	if isExpression(node) {
+		p := t.program(node, n)
+		if p == nil {
+			return constantPart(nil)
+		}
+		return func(r *run) (any, error) {
+			v, err := p.code(r)
+			if err != nil {
+				return nil, mappingError(err, p.place)
+			}
+			return v, nil
+		}
+	}
+	switch node.Tag {
+	case "!!null":
+		return constantPart(nil)
+	case "!!bool":
+		return constantPart(strings.EqualFold(node.Value, "true"))
+	case "!!int", "!!float":
+		var whole int
+		if node.Decode(&whole) == nil && node.Tag == "!!int" {
+			return constantPart(whole)
+		}
+		var x float64
+		if node.Decode(&x) != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			t.add(node, "this number cannot be used: put it in quotes where a text is meant")
+		}
+		return constantPart(x)
+	}
+	if strings.HasPrefix(node.Value, "==") {
+		return constantPart(node.Value[1:])
+	}
+	return constantPart(node.Value)
+}
+
+func (t *treeCompiler) list(node *yaml.Node, n Names) part {
+	parts := make([]part, len(node.Content))
+	for i, child := range node.Content {
+		parts[i] = t.part(child, n)
+	}
+	return func(r *run) (any, error) {
+		list := make([]any, 0, len(parts))
+		for _, p := range parts {
+			v, err := p(r)
+			if err != nil {
+				return nil, err
+			}
+			if !isNil(v) {
+				list = append(list, v)
+			}
+		}
+		return list, r.spend(len(parts))
+	}
+}
+
+func (t *treeCompiler) object(node *yaml.Node, n Names) part {
+	keys, parts := make([]string, 0, len(node.Content)/2), make([]part, 0, len(node.Content)/2)
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		keys = append(keys, node.Content[i].Value)
+		parts = append(parts, t.part(node.Content[i+1], n))
+	}
+	return func(r *run) (any, error) {
+		object := make(map[string]any, len(keys))
+		for i, p := range parts {
+			v, err := p(r)
+			if err != nil {
+				return nil, err
+			}
+			if !isNil(v) {
+				object[keys[i]] = v
+			}
+		}
+		return object, r.spend(len(parts))
+	}
+}
+
+// construct returns the keys of a mapping that is a loop or a condition, or nil.
+func construct(node *yaml.Node) map[string]*yaml.Node {
+	keys := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		switch key := node.Content[i].Value; key {
+		case "value", "for_each", "as", "most", "when":
+			keys[key] = node.Content[i+1]
+		default:
+			return nil
+		}
+	}
+	if keys["value"] == nil || keys["for_each"] == nil && keys["when"] == nil {
+		return nil
+	}
+	return keys
+}
+
+func (t *treeCompiler) construct(node *yaml.Node, keys map[string]*yaml.Node, n Names) part {
+	inner, as, most := n, "item", defaultMost
+	if keys["for_each"] == nil && (keys["as"] != nil || keys["most"] != nil) {
+		t.add(node, "as and most belong to for_each")
+	}
+	if key := keys["as"]; key != nil {
+		as = key.Value
+		if why := CheckLoopName(as); why != "" {
+			t.add(key, "%s", why)
+		}
+	}
+	if key := keys["most"]; key != nil {
+		if key.Tag != "!!int" || key.Decode(&most) != nil || most < 1 || most > largestMost {
+			t.add(key, "most must be a whole number from 1 to %d", largestMost)
+		}
+	}
+	var list, when *Program
+	if key := keys["for_each"]; key != nil {
+		list = t.mustProgram(key, "for_each", n)
+		inner = n.with(as)
+	}
+	if key := keys["when"]; key != nil {
+		when = t.mustProgram(key, "when", n)
+	}
+	value := t.part(keys["value"], inner)
+	if list != nil {
+		value = forEach(list, as, most, value)
+	}
+	if when != nil {
+		value = conditionally(when, value)
+	}
+	return value
+}
+
+func (t *treeCompiler) mustProgram(node *yaml.Node, what string, n Names) *Program {
+	if node.Kind != yaml.ScalarNode || !isExpression(node) {
+		t.add(node, "%s must be an expression: = ...", what)
+		return nil
+	}
+	return t.program(node, n)
+}
+
+func conditionally(when *Program, value part) part {
+	return func(r *run) (any, error) {
+		v, err := when.code(r)
+		if err != nil {
+			return nil, mappingError(err, when.place)
+		}
+		b, err := isTrue(v)
+		if err != nil {
+			return nil, mappingError(err, when.place)
+		}
+		if !b {
+			return nil, nil //nolint:nilnil // left out
+		}
+		return value(r)
+	}
+}
+
+// forEach evaluates a part for each entry of a list, with the entry under a name
+// of its own.
+func forEach(list *Program, as string, most int, value part) part {
+	return func(r *run) (any, error) {
+		v, err := list.code(r)
+		if err != nil {
+			return nil, mappingError(err, list.place)
+		}
+		entries, ok := asList(v)
+		if !ok {
+			return nil, mappingError(wrong("for_each needs a list, not %s", kindOf(v)), list.place)
+		}
+		outer := r.env
+		defer func() { r.env = outer }()
+		env := *outer
+		env.Loops = make(map[string]any, len(outer.Loops)+1)
+		maps.Copy(env.Loops, outer.Loops)
+		r.env = &env
+		out := make([]any, 0, min(len(entries), most))
+		for i, entry := range entries[:min(len(entries), most)] {
+			env.Loops[as], env.Index = entry, i
+			err := r.turn()
+			if err == nil {
+				v, err = value(r)
+			}
+			if err != nil {
+				return nil, mappingError(err, list.place)
+			}
+			if !isNil(v) {
+				out = append(out, v)
+			}
+		}
+		return out, nil
+	}
+}
