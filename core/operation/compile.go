@@ -51,7 +51,7 @@ func (l *loader) operation() *Operation {
 		l.step(op, s, &names, try)
 	}
 	op.program.output = l.tree(f.Output, names)
-	try.tree(f.Output, names, op.program.output)
+	try.output(f.Output, names, op.program.output)
 	return op
 }
 
@@ -69,9 +69,7 @@ func (l *loader) value(op *Operation, v valueEntry, names *expression.Names, try
 	}
 	tree := l.tree(v.Value, *names)
 	op.program.values = append(op.program.values, named{v.Name.Value, tree})
-	if result, ok := try.tree(v.Value, *names, tree); ok {
-		try.env.Values[v.Name.Value] = result
-	}
+	try.value(v, tree)
 	names.Values = append(slices.Clip(names.Values), v.Name.Value)
 }
 

@@ -139,23 +139,32 @@ func alone(names expression.Names) expression.Names {
 	return names
 }
 
-// tree evaluates a tree unless it needs an answer.
-func (t *trial) tree(node *yaml.Node, names expression.Names, tree *expression.Tree) (any, bool) {
-	if t.off || tree == nil || len(t.l.findings) > 0 {
-		return nil, false
+// value evaluates a named value.
+func (t *trial) value(v valueEntry, tree *expression.Tree) {
+	if t.off || len(t.l.findings) > 0 {
+		return
 	}
-	if _, findings := expression.CompileTree(t.l.file, node, alone(names)); len(findings) > 0 {
-		return nil, false
-	}
-	value, err := tree.Eval(&t.env)
+	value, err := tree.EvalValue(&t.env)
 	if err != nil {
-		t.failed(node, err)
-		return nil, false
+		t.failed(v.Value, err)
 	}
-	return value, true
+	t.env.Values[v.Name.Value] = value
 }
 
-// text is tree for a program.
+// output evaluates the output unless it needs an answer.
+func (t *trial) output(node *yaml.Node, names expression.Names, tree *expression.Tree) {
+	if t.off || len(t.l.findings) > 0 {
+		return
+	}
+	if _, findings := expression.CompileTree(t.l.file, node, alone(names)); len(findings) > 0 {
+		return
+	}
+	if _, err := tree.Eval(&t.env); err != nil {
+		t.failed(node, err)
+	}
+}
+
+// text evaluates an expression unless it needs an answer.
 func (t *trial) text(node *yaml.Node, names expression.Names, p *expression.Program) (any, bool) {
 	if t.off || p == nil || len(t.l.findings) > 0 {
 		return nil, false

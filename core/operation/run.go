@@ -76,7 +76,7 @@ func (x *run) all(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, v := range x.op.program.values {
-		value, err := v.tree.Eval(&x.env)
+		value, err := v.tree.EvalValue(&x.env)
 		if err != nil {
 			return "", err
 		}

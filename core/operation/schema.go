@@ -54,3 +54,46 @@ func Schema() []byte {
 		"output":          {Doc: "What the caller gets: a tree."},
 	})
 }
+
+// EntitiesSchema returns the JSON Schema of <integration>/entities.yaml.
+func EntitiesSchema() []byte {
+	return mapping.Schema("Entities of an integration", entitiesForm{}, mapping.Notes{
+		"entities":         {Doc: "The record types."},
+		"name":             {Doc: "What the vendor's API calls it."},
+		"label":            {Doc: "What people read; the name if absent."},
+		"fields":           {Doc: "The fields of the record type."},
+		"fields.type":      {Doc: "What the field holds; text if absent."},
+		"fields.updatable": {Doc: "true: callers may change it."},
+		"set":              {Doc: "A text for expressions, for example the name in addresses: entity(x).set."},
+	})
+}
+
+// TestSchema returns the JSON Schema of <integration>/<operation>_test.yaml.
+func TestSchema() []byte {
+	return mapping.Schema("Tests of an operation", testsFile{}, mapping.Notes{
+		"tests":             {Doc: "Each plays the vendor to one run."},
+		"tests.name":        {Doc: "What the test shows."},
+		"tests.input":       {Doc: "The input of the run."},
+		"tests.context":     {Doc: "What expressions find in context."},
+		"context.now":       {Doc: "The time of the run; 2026-01-02T03:04:05.000Z if absent."},
+		"context.card":      {Doc: "The fields of the customer card, by entity."},
+		"tests.settings":    {Doc: "What an administrator filled in."},
+		"tests.base":        {Doc: "The base address."},
+		"tests.exchanges":   {Doc: "The calls, in order; all must be made, and no other."},
+		"exchanges.request": {Doc: "The call that must be made."},
+		"request.path":      {Doc: "Below the base address, or from the root of its host."},
+		"request.query":     {Doc: "The parameters; absent: none."},
+		"request.headers":   {Doc: "Headers that must be equal, among others."},
+		"request.body":      {Doc: "The JSON that must be sent; absent: none."},
+		"exchanges.answer":  {Doc: "What the vendor answers."},
+		"answer.body":       {Doc: "JSON, written as YAML."},
+		"answer.text":       {Doc: "A body that is no JSON."},
+		"exchanges.fault":   {Doc: "Instead of an answer: none in time, or no connection."},
+		"tests.result":      {Doc: "The output, which must be equal; or error."},
+		"tests.error":       {Doc: "The error of the run; only the keys that are given are compared."},
+		"error.kind":        {Doc: "What the error means.", Words: kindNames()},
+		"error.step":        {Doc: "The id of the step that failed."},
+		"error.status":      {Doc: "The status of the vendor's answer."},
+		"error.message":     {Doc: "A part of the message."},
+	})
+}
