@@ -212,10 +212,8 @@ output:
       linkable: true
       screenPop: true
       related: []
-      # Entries whose value is nil are left out.
-      fields:
-        - {name: name, label: Name, value: = customer.name}
-        - {name: email, label: E-mail, value: = customer.email}
+      # Those of the card that an administrator has configured, else these.
+      fields: = card(customer, "Customer", [["name", "Name"], ["email", "E-mail"]])
   pinRecords: []
 `
 
