@@ -1,0 +1,183 @@
+package cxone
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"tandem/core"
+	"tandem/core/operation"
+)
+
+// The branches of Workflow Execute that the hub names. Default is the script's
+// own.
+const (
+	branchSuccess         = "Success"
+	branchInternalError   = "InternalError"
+	branchInvalidWorkflow = "InvalidWorkflow"
+	branchTimeout         = "Timeout"
+)
+
+// maxAnswer is the first size, in bytes, that CXone does not take.
+const maxAnswer = 32 << 10
+
+// maxMessage bounds the message of an error, in bytes.
+const maxMessage = 1000
+
+// codes are the codes of errors that bring none.
+var codes = map[core.Kind]string{
+	core.Internal:           "INTERNAL_ERROR",
+	core.Invalid:            "VALIDATION_ERROR",
+	core.Unauthenticated:    "UNAUTHENTICATED",
+	core.Forbidden:          "FORBIDDEN",
+	core.NotConfigured:      "NOT_CONFIGURED",
+	core.NeedsAuthorization: "AUTHORIZATION_REQUIRED",
+	core.NotFound:           "NOT_FOUND",
+	core.Conflict:           "CONFLICT",
+	core.Throttled:          "THROTTLED",
+	core.Unavailable:        "UNAVAILABLE",
+	core.Timeout:            operation.CodeTimeout,
+	core.Uncertain:          "UNCERTAIN",
+	core.ResultTooLarge:     "RESULT_TOO_LARGE",
+	core.Mapping:            operation.CodeMapping,
+}
+
+// codeUnreachable is the code of an upstream that cannot be connected to.
+const codeUnreachable = "UPSTREAM_UNREACHABLE"
+
+// reply is the verdict on a job: what a first answer is kept as, and what both
+// surfaces render.
+type reply struct {
+	Branch    string     `json:"branch"`
+	Status    int        `json:"status"` // of the surface that says it in HTTP
+	ResultSet *resultSet `json:"resultSet"`
+	ErrorArgs *errorArgs `json:"errorArgs"`
+	CacheKey  string     `json:"cacheKey"`
+}
+
+// errorArgs is what a script is told of a failure. All keys are always there.
+type errorArgs struct {
+	Code           string `json:"code"`
+	Message        string `json:"message"`
+	Step           string `json:"step"`           // empty: none in particular
+	UpstreamStatus int    `json:"upstreamStatus"` // 0: the CRM did not answer, or was not asked
+	Retryable      bool   `json:"retryable"`      // the same call may succeed later, and does nothing twice
+	CorrelationID  string `json:"correlationId"`
+}
+
+// envelope is the answer of Workflow Execute. A failure has a null resultSet, and
+// success null errorArgs; cacheKey is "" when there is none.
+type envelope struct {
+	Branch    string     `json:"branch"`
+	ResultSet *resultSet `json:"resultSet"`
+	ErrorArgs *errorArgs `json:"errorArgs"`
+	CacheKey  string     `json:"cacheKey"`
+}
+
+func (r *reply) envelope() []byte {
+	return encode(envelope{r.Branch, r.ResultSet, r.ErrorArgs, r.CacheKey})
+}
+
+// niceResult and niceError are the answers of NICE's own route.
+type niceResult struct {
+	*resultSet
+
+	CacheKey string `json:"cacheKey"`
+}
+
+type niceError struct {
+	Error            string     `json:"error"`
+	ErrorDescription string     `json:"errorDescription"`
+	Branch           string     `json:"branch,omitempty"`
+	ErrorArgs        *errorArgs `json:"errorArgs,omitempty"`
+}
+
+func (r *reply) nice() []byte {
+	if r.ErrorArgs == nil {
+		return encode(niceResult{r.ResultSet, r.CacheKey})
+	}
+	return encode(niceError{r.ErrorArgs.Code, r.ErrorArgs.Message, r.Branch, r.ErrorArgs})
+}
+
+// encode writes JSON as short as it gets: letters that only HTML minds stay as
+// they are. What the adapter builds can always be encoded.
+func encode(v any) []byte {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return []byte("null")
+	}
+	return bytes.TrimRight(text.Bytes(), "\n")
+}
+
+// failed makes the verdict of an error. What an upstream's answer caused is an
+// InternalError, whatever its kind: a record that the CRM refuses is no fault in
+// the form of the call.
+func failed(err error, id string) reply {
+	e, ok := errors.AsType[*core.Error](err)
+	if !ok {
+		e = &core.Error{Kind: core.Internal}
+	}
+	meaning := core.Table[e.Kind]
+	args := &errorArgs{Code: e.Code, Message: messageOf(e), Retryable: meaning.Retry, CorrelationID: id}
+	branch := meaning.CXoneBranch
+	if run, ok := errors.AsType[*operation.Error](err); ok {
+		args.Step, args.UpstreamStatus = run.Step, run.Upstream
+		args.Retryable = meaning.Retry && !run.Wrote
+		if run.Upstream != 0 {
+			branch = branchInternalError
+		}
+		if args.Code == "" && e.Kind == core.Unavailable && run.Step != "" {
+			args.Code = codeUnreachable
+		}
+	} else if e.Code == CodeInvalidWorkflow {
+		branch = branchInvalidWorkflow
+	}
+	if branch == "" {
+		branch = branchInternalError
+	}
+	if args.Code == "" {
+		args.Code = codes[e.Kind]
+	}
+	status := e.Status
+	if status == 0 {
+		status = meaning.Status
+	}
+	if status < 400 || status > 599 {
+		status = http.StatusInternalServerError
+	}
+	return reply{Branch: branch, Status: status, ErrorArgs: args}
+}
+
+// messageOf is what a caller may read of an error, with all that is wrong with
+// its fields.
+func messageOf(e *core.Error) string {
+	if e.Kind == core.Internal {
+		return "Internal error. Quote the correlation id to your administrator."
+	}
+	message := e.Message
+	if len(e.Details) > 0 {
+		var parts []string
+		for _, d := range e.Details {
+			parts = append(parts, d.Field+": "+d.Message)
+		}
+		message = strings.Join(parts, "; ")
+	}
+	return clip(message)
+}
+
+// clip cuts a message that is too long.
+func clip(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	cut := maxMessage
+	for cut > 0 && !utf8.RuneStart(message[cut]) {
+		cut--
+	}
+	return message[:cut] + "..."
+}

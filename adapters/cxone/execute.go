@@ -1,0 +1,310 @@
+package cxone
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"tandem/core"
+	"tandem/core/execution"
+	"tandem/core/operation"
+	"tandem/core/server"
+)
+
+// How long a first answer stands for those that come again, and how long a
+// workflow that writes may go on behind its caller's back.
+const (
+	answerLife = 5 * time.Minute
+	runLimit   = 90 * time.Second
+)
+
+// comeBack is what a caller is told whom nobody told when.
+const comeBack = time.Second
+
+// workflowExecute is Workflow Execute in the hub's own form: every verdict is a
+// branch in an answer with status 200, because CXone takes any other status for
+// a fault of the network and calls again.
+func (a *Adapter) workflowExecute(c echo.Context) error {
+	j, err := a.newJob(c)
+	if err != nil {
+		return patient(err)
+	}
+	data, err := server.ReadBody(c)
+	if err != nil {
+		return err
+	}
+	r, err := a.answer(c.Request().Context(), j, func() (*call, error) {
+		body, err := parse("body", data)
+		if err != nil {
+			return nil, err
+		}
+		return &call{
+			configurationID: body["configurationId"], workflowID: body["workflowId"], envelope: body,
+			payload: func() (document, error) { return payloadOf(body) },
+		}, nil
+	})
+	if err != nil {
+		return patient(err)
+	}
+	answer := r.envelope()
+	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(answer))) // no chunks: the plainest answer there is
+	return c.JSONBlob(http.StatusOK, answer)
+}
+
+// newJob authenticates a call.
+func (a *Adapter) newJob(c echo.Context) (*job, error) {
+	elapsed, began := core.Stopwatch(), a.o.Clock.Now()
+	who, err := a.caller(c)
+	if err != nil {
+		return nil, err
+	}
+	// An id that the caller chose may come twice; runs need one of their own.
+	id := server.RequestID(c)
+	for _, name := range []string{"X-Request-Id", "X-Ms-Client-Request-Id"} {
+		if id == "" || id == c.Request().Header.Get(name) {
+			id = core.NewID(began)
+		}
+	}
+	return &job{who: who, id: id, began: began, elapsed: elapsed}, nil
+}
+
+// patient makes sure that a caller who is sent away for now knows when to come
+// back.
+func patient(err error) error {
+	if e, _ := server.Explain(err); e.Kind == core.Unavailable && e.RetryAfter == 0 {
+		later := *e
+		later.RetryAfter = comeBack
+		return &later
+	}
+	return err
+}
+
+// answer judges a call, runs it and records it. The error is for a call that was
+// not admitted, and will be answered in HTTP.
+func (a *Adapter) answer(ctx context.Context, j *job, read func() (*call, error)) (*reply, error) {
+	in, err := read()
+	if err == nil {
+		err = j.judge(a.o.Configurations(), in)
+	}
+	if err != nil {
+		r := failed(err, j.id)
+		a.record(j, j.id, r, ran{}, "")
+		return &r, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(j.timeout-j.elapsed(), time.Millisecond))
+	defer cancel()
+	if !j.workflow.operation.Writes {
+		done := a.run(ctx, j, max(j.timeout-j.elapsed(), time.Millisecond), "")
+		a.record(j, j.id, done.reply, done, "")
+		return &done.reply, nil
+	}
+	return a.answerOnce(ctx, j)
+}
+
+// ran is what became of a run.
+type ran struct {
+	reply reply
+	steps []operation.Step
+	out   any
+	err   error
+}
+
+// run runs the operation and makes its result fit.
+func (a *Adapter) run(ctx context.Context, j *job, timeout time.Duration, key string) ran {
+	w, cfg := j.workflow, j.configuration
+	result, err := a.o.Runner.Run(ctx, operation.Request{
+		Tenant: j.who.Tenant, Operation: w.operation, Authorization: cfg.authorization, Input: j.input,
+		ContactID: j.contact, InteractionID: j.interaction, Card: j.card, ID: j.id, Key: key, Timeout: timeout,
+	})
+	done := ran{err: err}
+	if result != nil {
+		done.steps, done.out = result.Steps, result.Output
+	}
+	if err == nil {
+		done.reply, err = a.succeeded(ctx, j, done.out)
+	}
+	if err != nil {
+		done.err, done.reply = err, failed(err, j.id)
+	}
+	return done
+}
+
+// succeeded makes the verdict of an output. The error is for one that has not the
+// form of a result, or is larger than CXone takes: it is never cut.
+func (a *Adapter) succeeded(ctx context.Context, j *job, out any) (reply, error) {
+	contact := j.contact
+	if contact == "" {
+		contact = j.interaction
+	}
+	set, err := shape(out, contact, j.configuration.integration)
+	if err != nil {
+		return reply{}, err
+	}
+	r := reply{Branch: branchSuccess, Status: http.StatusOK, ResultSet: set}
+	if len(r.envelope()) < maxAnswer && j.searches() && j.configuration.cache > 0 {
+		r.CacheKey = a.o.Results.Put(j.who.Tenant, a.knownKey(ctx, j), j.configuration.cache, encode(set))
+	}
+	if size := len(r.envelope()); size >= maxAnswer {
+		return reply{}, core.Errorf(core.ResultTooLarge, "the result has %d bytes; CXone takes less than %d", size, maxAnswer)
+	}
+	return r, nil
+}
+
+// knownKey returns the caller's cacheKey if the tenant has a result under it.
+func (a *Adapter) knownKey(ctx context.Context, j *job) string {
+	if j.cacheKey == "" {
+		return ""
+	}
+	if _, err := a.o.Results.Get(ctx, j.who.Tenant, j.cacheKey); err != nil {
+		return ""
+	}
+	return j.cacheKey
+}
+
+// handover is where a run and the caller who waited for it agree on who speaks.
+type handover struct {
+	mu   sync.Mutex
+	done *ran // when the run has ended
+	gone bool // the caller was answered without it
+}
+
+// answerOnce runs a workflow that writes, once for all equal calls of a contact.
+// It goes on when the caller's time is over; a call that says of no contact is
+// like no other.
+func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
+	key := j.key()
+	hand := &handover{}
+	answer, repeated, err := a.o.Answers.Do(ctx, key, answerLife, runLimit, func(ctx context.Context) (execution.Answer, bool) {
+		done := a.run(ctx, j, runLimit, hex.EncodeToString(key[:]))
+		hand.mu.Lock()
+		hand.done = &done
+		gone := hand.gone
+		hand.mu.Unlock()
+		if gone {
+			a.record(j, core.NewID(a.o.Clock.Now()), done.reply, done, "Ended after the caller had been answered; see "+j.id+".")
+		}
+		return encode(done.reply), j.hasID() && (done.reply.ErrorArgs == nil || !done.reply.ErrorArgs.Retryable)
+	})
+	hand.mu.Lock()
+	done := hand.done
+	hand.gone = done == nil
+	hand.mu.Unlock()
+	switch {
+	case done != nil:
+		a.record(j, j.id, done.reply, *done, "")
+		return &done.reply, nil
+	case err != nil:
+		return a.unanswered(ctx, j, err)
+	}
+	var r reply
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return a.unanswered(ctx, j, fmt.Errorf("first answer: %w", err))
+	}
+	note := "The first answer to this request again."
+	if !repeated {
+		note = ""
+	}
+	a.record(j, j.id, r, ran{}, note)
+	return &r, nil
+}
+
+// unanswered makes the verdict of a call that got no answer of a run.
+func (a *Adapter) unanswered(ctx context.Context, j *job, err error) (*reply, error) {
+	note := ""
+	switch kind := core.KindOf(err); {
+	case kind == core.Timeout || ctx.Err() != nil:
+		text := "the workflow did not end within %d ms and goes on; the same request again gets its answer"
+		if !j.hasID() {
+			text = "the workflow did not end within %d ms and goes on; do not repeat it, because a request without contactId is done again"
+		}
+		err = core.Errorf(core.Timeout, text, j.timeout.Milliseconds())
+		note = "The run goes on."
+	case kind == core.Unavailable, kind == core.Throttled:
+		return nil, err // nothing was begun
+	}
+	r := failed(err, j.id)
+	// Whatever else ended it, nobody knows how far it came.
+	r.ErrorArgs.Retryable = r.Branch == branchTimeout && j.hasID()
+	a.record(j, j.id, r, ran{err: err}, note)
+	return &r, nil
+}
+
+// key is the same for calls that ask for the same work for the same contact.
+func (j *job) key() [32]byte {
+	payload := maps.Clone(map[string]any(j.payload))
+	delete(payload, "timeoutMilliSec")
+	parts := []string{
+		"cxone", j.who.Tenant, j.configuration.id, j.workflow.id, j.contact, j.interaction, j.action,
+		j.cardMappingID, j.dataMappingID, string(encode(payload)), // keys in order
+	}
+	if !j.hasID() {
+		parts = append(parts, j.id)
+	}
+	var text bytes.Buffer
+	for _, part := range parts {
+		text.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		text.WriteString(part)
+	}
+	return sha256.Sum256(text.Bytes())
+}
+
+// record keeps what became of a job, redacted, for people. A call that did not
+// come as far as an operation is kept without its input: nobody says what of it
+// may be shown.
+func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
+	isFailure := r.Branch != branchSuccess
+	if !a.o.Recorder.Wanted(isFailure) {
+		return
+	}
+	run := execution.Run{
+		ID: id, Tenant: j.who.Tenant, Platform: Platform, Title: "Workflow Execute", Outcome: r.Branch,
+		Failed: isFailure, Message: note, Contact: j.contact, Caller: j.who.UPN,
+		Began: j.began, Duration: j.elapsed(), Steps: done.steps,
+	}
+	if run.Contact == "" {
+		run.Contact = j.interaction
+	}
+	message := ""
+	if r.ErrorArgs != nil {
+		run.Code, message = r.ErrorArgs.Code, r.ErrorArgs.Message
+	}
+	if j.configuration != nil {
+		run.Integration, run.Title = j.configuration.integration.ID, j.configuration.name
+	}
+	if j.workflow != nil {
+		op := j.workflow.operation
+		run.Operation, run.Title = op.Name, j.configuration.name+" / "+j.workflow.name
+		mask := op.Mask(j.input)
+		if j.input != nil {
+			run.Input = mask.JSON(j.input)
+		}
+		if done.out != nil {
+			run.Result = mask.JSON(done.out)
+		}
+		message = mask.Text(message + causeOf(done.err))
+	}
+	run.Message = strings.TrimSpace(message + " " + note)
+	a.o.Recorder.Record(run)
+}
+
+// causeOf is what administrators may read of a fault of the hub, which its caller
+// is not told.
+func causeOf(err error) string {
+	if err == nil || core.KindOf(err) != core.Internal {
+		return ""
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return " (" + clip(line) + ")"
+}

@@ -1,0 +1,367 @@
+package cxone
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"tandem/core/integration"
+	"tandem/core/mapping"
+	"tandem/core/operation"
+)
+
+// folder is where the configurations stand, beside the integration CXone.
+const folder = "cxone"
+
+// What a file says where it says nothing, and its bounds.
+const (
+	defaultCache = 30 * time.Minute
+	maxCache     = 24 * time.Hour
+	maxFindings  = 100
+	maxName      = 128 // characters
+)
+
+// The words of a status.
+const (
+	active   = "active"
+	inactive = "inactive"
+)
+
+var (
+	guidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	pathForm = regexp.MustCompile(`^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$`)
+)
+
+// configurationsFile is the form of cxone/configurations.yaml, and of any other
+// file there that is neither an integration nor an operation.
+type configurationsFile struct {
+	mapping.Pos
+	Tenant         mapping.Text          `yaml:"tenant" required:"true"`
+	Enabled        mapping.Located[bool] `yaml:"enabled"`
+	Configurations []configurationEntry  `yaml:"configurations"`
+}
+
+type configurationEntry struct {
+	mapping.Pos
+	ID            mapping.Text                   `yaml:"id" required:"true"`
+	Name          mapping.Text                   `yaml:"name" required:"true"`
+	Description   string                         `yaml:"description"`
+	Status        mapping.Text                   `yaml:"status"`
+	Integration   mapping.Text                   `yaml:"integration" required:"true"`
+	Authorization mapping.Text                   `yaml:"authorization"`
+	Type          typeEntry                      `yaml:"type"`
+	Cache         mapping.Located[time.Duration] `yaml:"cache"`
+	Workflows     []workflowEntry                `yaml:"workflows"`
+	DataMappings  []dataMappingEntry             `yaml:"data_mappings"`
+	CardMappings  []cardMappingEntry             `yaml:"dynamic_data_mappings"`
+}
+
+type typeEntry struct {
+	ID   string `yaml:"id"`
+	Name string `yaml:"name"`
+}
+
+type workflowEntry struct {
+	ID        mapping.Text `yaml:"id" required:"true"`
+	Name      mapping.Text `yaml:"name" required:"true"`
+	Action    mapping.Text `yaml:"action"`
+	Operation mapping.Text `yaml:"operation" required:"true"`
+	Status    mapping.Text `yaml:"status"`
+	Input     *yaml.Node   `yaml:"input"`
+}
+
+// mappingHead is what both kinds of mappings say of themselves.
+type mappingHead struct {
+	ID          mapping.Text `yaml:"id" required:"true"`
+	Name        mapping.Text `yaml:"name" required:"true"`
+	Description string       `yaml:"description"`
+	Status      mapping.Text `yaml:"status"`
+}
+
+type dataMappingEntry struct {
+	mappingHead
+	Entities []struct {
+		Entity mapping.Text `yaml:"entity" required:"true"`
+		Fields []struct {
+			Name mapping.Text `yaml:"name" required:"true"`
+			From mapping.Text `yaml:"from" required:"true"`
+		} `yaml:"fields" required:"true"`
+	} `yaml:"entities" required:"true"`
+}
+
+type cardMappingEntry struct {
+	mappingHead
+	Entities []struct {
+		Entity mapping.Text `yaml:"entity" required:"true"`
+		Fields []struct {
+			Name  mapping.Text `yaml:"name" required:"true"`
+			Label mapping.Text `yaml:"label" required:"true"`
+		} `yaml:"fields" required:"true"`
+	} `yaml:"entities" required:"true"`
+}
+
+// Load makes configurations of the files cxone/*.yaml of a set, apart from
+// integrations, entities, operations and their tests, and returns everything that
+// is wrong with them, sorted. tenants are the names that the directory knows.
+// With findings the configurations are not good for serving.
+func Load(set *mapping.Set, integrations *integration.Catalogue, operations *operation.Catalogue, tenants []string) (*Configurations, []mapping.Finding) {
+	c := &Configurations{tenants: map[string]*tenantSet{}, operations: operations}
+	ids := map[string]string{}
+	var findings []mapping.Finding
+	for _, f := range set.Under(folder) {
+		if !IsConfigurations(f) {
+			continue
+		}
+		l := loader{file: f, ids: ids, integrations: integrations, operations: operations}
+		l.load(c, tenants)
+		findings = append(findings, l.findings...)
+	}
+	mapping.Sort(findings)
+	return c, findings
+}
+
+// IsConfigurations tells whether a file is one that Load reads.
+func IsConfigurations(f mapping.File) bool {
+	if path.Dir(f.Path) != folder || f.Root == nil {
+		return false
+	}
+	switch path.Base(f.Path) {
+	case "integration.yaml", "integration.yml", "entities.yaml":
+		return false
+	}
+	for i := 0; f.Root.Kind == yaml.MappingNode && i < len(f.Root.Content); i += 2 {
+		if key := f.Root.Content[i].Value; key == "output" || key == "tests" {
+			return false
+		}
+	}
+	return true
+}
+
+// loader makes the configurations of one file.
+type loader struct {
+	file         mapping.File
+	ids          map[string]string // id -> whose, over all tenants
+	integrations *integration.Catalogue
+	operations   *operation.Catalogue
+	findings     []mapping.Finding
+}
+
+func (l *loader) add(pos mapping.Pos, format string, args ...any) {
+	if len(l.findings) < maxFindings {
+		l.findings = append(l.findings, l.file.AtPos(pos, format, args...))
+	}
+}
+
+func (l *loader) load(c *Configurations, tenants []string) {
+	var f configurationsFile
+	l.findings = mapping.Decode(l.file, &f)
+	name := f.Tenant.Value
+	switch {
+	case name == "": // found by Decode
+	case !slices.Contains(tenants, name):
+		l.add(f.Tenant.Pos, "unknown tenant %s%s", mapping.Quote(name), mapping.Suggest(name, tenants))
+	case c.tenants[name] != nil:
+		l.add(f.Tenant.Pos, "there is another file for the tenant %q", name)
+	}
+	t := &tenantSet{enabled: !f.Enabled.Given() || f.Enabled.Value}
+	if c.tenants[name] == nil {
+		c.tenants[name] = t
+	}
+	for _, e := range f.Configurations {
+		t.list = append(t.list, l.configuration(e))
+	}
+}
+
+func (l *loader) configuration(e configurationEntry) *configuration {
+	c := &configuration{
+		id: l.id(e.ID, "configuration", e.Name), name: l.name(e.Name), description: e.Description,
+		active: l.status(e.Status), integration: l.integration(e.Integration), authorization: e.Authorization.Value,
+		typeID: e.Type.ID, typeName: e.Type.Name, cache: defaultCache,
+	}
+	if name := c.authorization; name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > 64 {
+		l.add(e.Authorization.Pos, "the name of an authorization has at most 64 characters and no space around it")
+	}
+	if e.Cache.Given() {
+		if c.cache = e.Cache.Value; c.cache < 0 || c.cache > maxCache {
+			l.add(e.Cache.Pos, "cache must be from 0s (no cache) to 24h")
+		}
+	}
+	if c.typeID == "" {
+		c.typeID = c.integration.ID
+	}
+	if c.typeName == "" {
+		c.typeName = c.integration.Title
+	}
+	for _, w := range e.Workflows {
+		c.workflows = append(c.workflows, l.workflow(c, w))
+	}
+	for _, m := range e.DataMappings {
+		mapped := l.head(m.mappingHead, "data mapping")
+		for _, in := range m.Entities {
+			out := mappedEntity{name: in.Entity.Value}
+			for _, f := range in.Fields {
+				if f.From.Value != "" && !pathForm.MatchString(f.From.Value) {
+					l.add(f.From.Pos, "from is a path in cxoneContact, such as dispositionNotes or scriptVariables.account")
+				}
+				out.fields = append(out.fields, mappedField{f.Name.Value, f.From.Value})
+			}
+			mapped.entities = append(mapped.entities, out)
+		}
+		c.dataMappings = append(c.dataMappings, mapped)
+	}
+	for _, m := range e.CardMappings {
+		mapped := l.head(m.mappingHead, "dynamic data mapping")
+		for _, in := range m.Entities {
+			out := mappedEntity{name: in.Entity.Value}
+			for _, f := range in.Fields {
+				out.fields = append(out.fields, mappedField{f.Name.Value, f.Label.Value})
+			}
+			mapped.entities = append(mapped.entities, out)
+		}
+		c.cardMappings = append(c.cardMappings, mapped)
+	}
+	return c
+}
+
+func (l *loader) head(h mappingHead, what string) *dataMapping {
+	return &dataMapping{
+		id: l.id(h.ID, what, h.Name), name: l.name(h.Name), description: h.Description, active: l.status(h.Status),
+	}
+}
+
+func (l *loader) workflow(c *configuration, e workflowEntry) *workflow {
+	w := &workflow{
+		id: l.id(e.ID, "workflow", e.Name), name: l.name(e.Name), action: e.Action.Value, active: l.status(e.Status),
+	}
+	if e.Action.Given() && !slices.Contains(actions, w.action) {
+		l.add(e.Action.Pos, "unknown action %s%s: it is one of %s",
+			mapping.Quote(w.action), mapping.Suggest(w.action, actions), strings.Join(actions, ", "))
+	}
+	w.operation = l.operation(c.integration, e.Operation)
+	if e.Input != nil {
+		w.input = l.input(w.operation, e.Input)
+	}
+	return w
+}
+
+// input reads the fixed input of a workflow, whose names its operation must
+// know.
+func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any {
+	fixed, ok := literal(node).(map[string]any)
+	if !ok {
+		l.findings = append(l.findings, l.file.At(node, "input must be a mapping of inputs to values"))
+		return nil
+	}
+	var known []string
+	for _, in := range op.Inputs {
+		known = append(known, in.Name)
+	}
+	for i := 0; i < len(node.Content) && op.Name != ""; i += 2 {
+		if key := node.Content[i]; !slices.Contains(known, key.Value) {
+			l.add(mapping.Pos{Line: key.Line, Column: key.Column}, "the operation has no input %s%s",
+				mapping.Quote(key.Value), mapping.Suggest(key.Value, known))
+		}
+	}
+	return fixed
+}
+
+// literal turns a YAML value into what the same in JSON would decode to. A date
+// stays the text that it is.
+func literal(node *yaml.Node) any {
+	switch node.Kind {
+	case yaml.MappingNode:
+		m := make(map[string]any, len(node.Content)/2)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			m[node.Content[i].Value] = literal(node.Content[i+1])
+		}
+		return m
+	case yaml.SequenceNode:
+		list := make([]any, len(node.Content))
+		for i, child := range node.Content {
+			list[i] = literal(child)
+		}
+		return list
+	}
+	var number float64
+	var truth bool
+	switch node.Tag {
+	case "!!null":
+		return nil
+	case "!!int", "!!float":
+		if node.Decode(&number) == nil {
+			return number
+		}
+	case "!!bool":
+		if node.Decode(&truth) == nil {
+			return truth
+		}
+	}
+	return node.Value
+}
+
+// id checks a GUID, and that it is the only one of its kind and any other.
+func (l *loader) id(id mapping.Text, what string, name mapping.Text) string {
+	folded := strings.ToLower(id.Value)
+	switch {
+	case folded == "": // found by Decode
+	case !guidForm.MatchString(folded):
+		l.add(id.Pos, "the id of a %s is a GUID such as 01899438-147f-433b-945b-f1fde6d91877", what)
+	case l.ids[folded] != "":
+		l.add(id.Pos, "the id belongs to %s already", l.ids[folded])
+	default:
+		l.ids[folded] = fmt.Sprintf("the %s %s (%s:%d)", what, mapping.Quote(name.Value), l.file.Path, id.Line)
+	}
+	return folded
+}
+
+func (l *loader) name(name mapping.Text) string {
+	if utf8.RuneCountInString(name.Value) > maxName {
+		l.add(name.Pos, "a name has at most %d characters", maxName)
+	}
+	return name.Value
+}
+
+func (l *loader) status(status mapping.Text) bool {
+	if status.Given() && status.Value != active && status.Value != inactive {
+		l.add(status.Pos, "status is %s or %s", active, inactive)
+	}
+	return status.Value != inactive
+}
+
+// integration returns the named integration; an empty one with a finding.
+func (l *loader) integration(id mapping.Text) *integration.Integration {
+	if i, ok := l.integrations.Integration(id.Value); ok {
+		return i
+	}
+	var known []string
+	for _, i := range l.integrations.All() {
+		known = append(known, i.ID)
+	}
+	if id.Value != "" {
+		l.add(id.Pos, "unknown integration %s%s", mapping.Quote(id.Value), mapping.Suggest(id.Value, known))
+	}
+	return &integration.Integration{}
+}
+
+// operation returns the named operation; an empty one with a finding.
+func (l *loader) operation(i *integration.Integration, name mapping.Text) *operation.Operation {
+	if op, ok := l.operations.Operation(i.ID, name.Value); ok {
+		return op
+	}
+	if i.ID != "" && name.Value != "" {
+		var known []string
+		for _, op := range l.operations.All() {
+			if op.Integration == i.ID {
+				known = append(known, op.Name)
+			}
+		}
+		l.add(name.Pos, "%s has no operation %s%s", i.ID, mapping.Quote(name.Value), mapping.Suggest(name.Value, known))
+	}
+	return &operation.Operation{}
+}

@@ -1,0 +1,101 @@
+package cxone
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core/mapping"
+)
+
+func load(t testing.TB, texts map[string]string) (*Configurations, []string) {
+	t.Helper()
+	set := setOf(t, texts, "http://127.0.0.1:1")
+	_, integrations, operations, tenants := loadAll(t, set)
+	c, findings := Load(set, integrations, operations, tenants)
+	list := make([]string, len(findings))
+	for i, f := range findings {
+		list[i] = f.String()
+	}
+	return c, list
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	c, findings := load(t, files())
+	require.Empty(t, findings)
+	require.Nil(t, c.tenant("northwind"))
+	require.Nil(t, c.tenant("tailspin"), "switched off")
+	cfg := c.tenant("contoso").find(strings.ToUpper(configID))
+	require.Equal(t, "salesforce", cfg.typeID)
+	require.Equal(t, defaultCache, cfg.cache)
+	require.Equal(t, map[string]any{"kind": "person"}, cfg.workflow(findID).input)
+	require.Equal(t, "acme", c.tenant("contoso").find(uncached).typeID)
+	require.Zero(t, c.tenant("contoso").find(uncached).cache)
+	require.Nil(t, usable(cfg.dataMappings, sleepMap))
+	require.Equal(t, "Telephone", usable(cfg.cardMappings, cardMap).card()["Contact"][0].Label)
+
+	var live Live
+	require.Nil(t, live.Get().tenant("contoso"))
+	live.Set(c)
+	require.Same(t, c, live.Get())
+}
+
+func TestLoadFindings(t *testing.T) {
+	t.Parallel()
+	const (
+		head = "tenant: northwind\nconfigurations:\n  - id: 44444444-0000-0000-0000-000000000001\n    name: N\n    integration: acme\n"
+		id2  = "44444444-0000-0000-0000-000000000002"
+	)
+	work := func(more string) string {
+		return head + "    workflows:\n      - {id: " + id2 + ", name: W" + more + "}\n"
+	}
+	for _, c := range []struct{ text, want string }{
+		{"tenant: nordwind", `1:9: unknown tenant "nordwind" (did you mean "northwind"?)`},
+		{"tenant: contoso", `1:9: there is another file for the tenant "contoso"`},
+		{"tenat: northwind", `1:1: unknown key "tenat" (did you mean "tenant"?)`},
+		{strings.Replace(head, "44444444-0", "4444-0", 1), `3:9: the id of a configuration is a GUID such as 01899438-147f-433b-945b-f1fde6d91877`},
+		{strings.Replace(head, "44444444-0000-0000-0000-000000000001", strings.ToUpper(otherID), 1), `3:9: the id belongs to the configuration "Theirs" (cxone/fabrikam.yaml:5) already`},
+		{strings.Replace(head, "acme", "acne", 1), `5:18: unknown integration "acne" (did you mean "acme"?)`},
+		{head + "    status: on\n", `6:13: status is active or inactive`},
+		{head + "    authorization: ' x'\n", `6:20: the name of an authorization has at most 64 characters and no space around it`},
+		{head + "    cache: 25h\n", `6:12: cache must be from 0s (no cache) to 24h`},
+		{work(", operation: fynd"), `7:70: acme has no operation "fynd" (did you mean "find"?)`},
+		{work(", operation: find, action: serch"), `7:84: unknown action "serch" (did you mean "search"?): it is one of search, create, update, note, timeline, datamemorialization, relatesto, trigger`},
+		{work(", operation: find, input: {knd: x}"), `7:84: the operation has no input "knd" (did you mean "kind"?)`},
+		{work(", operation: find, input: x"), `7:83: input must be a mapping of inputs to values`},
+		{head + "    data_mappings:\n      - {id: " + id2 + ", name: D, entities: [{entity: Case, fields: [{name: A, from: a b}]}]}\n", `7:119: from is a path in cxoneContact, such as dispositionNotes or scriptVariables.account`},
+		{head + "    data_mappings:\n      - {id: " + id2 + ", name: D, entities: [{entity: Case, fields: [{name: A, label: a}]}]}\n", `7:114: unknown key "label"`},
+		{head + "    name2: x\n", `6:5: unknown key "name2" (did you mean "name"?)`},
+		{strings.Replace(head, "name: N", "name: "+strings.Repeat("n", 129), 1), `4:11: a name has at most 128 characters`},
+	} {
+		texts := files()
+		texts["cxone/zz.yaml"] = c.text
+		_, findings := load(t, texts)
+		require.Contains(t, findings, "cxone/zz.yaml:"+c.want)
+	}
+}
+
+func TestOtherFilesOfTheFolderAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	for path, text := range map[string]string{
+		"cxone/integration.yaml": "title: x", "cxone/entities.yaml": "entities: []", "cxone/signal.yaml": "title: x\noutput: {}",
+		"cxone/signal_test.yaml": "tests: []", "cxone/deep/x.yaml": "tenant: contoso", "acme/x.yaml": "tenant: contoso",
+	} {
+		f, findings := mapping.Parse(path, []byte(text))
+		require.Empty(t, findings)
+		require.False(t, IsConfigurations(f), path)
+	}
+	f, _ := mapping.Parse("cxone/any.yaml", []byte("tenant: contoso"))
+	require.True(t, IsConfigurations(f))
+}
+
+func TestLiterals(t *testing.T) {
+	t.Parallel()
+	f, findings := mapping.Parse("x.yaml", []byte(`{a: "1", b: 0x10, c: 1.5, d: true, e: null, f: 2024-01-02, g: [1, {h: x}]}`))
+	require.Empty(t, findings)
+	require.Equal(t, map[string]any{
+		"a": "1", "b": 16.0, "c": 1.5, "d": true, "e": nil, "f": "2024-01-02", "g": []any{1.0, map[string]any{"h": "x"}},
+	}, literal(f.Root))
+}

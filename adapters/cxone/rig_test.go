@@ -1,0 +1,471 @@
+package cxone
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core/coretest"
+	"tandem/core/directory"
+	"tandem/core/execution"
+	"tandem/core/integration"
+	"tandem/core/mapping"
+	"tandem/core/operation"
+	"tandem/core/outbound"
+	"tandem/core/server"
+	"tandem/core/store"
+)
+
+const (
+	admin    = "admin@contoso.example"
+	agent    = "agent@contoso.example" // may not connect
+	stranger = "admin@fabrikam.example"
+	off      = "admin@tailspin.example"  // integrations are switched off
+	none1    = "admin@northwind.example" // has no file
+	other    = "powerautomate key"
+	gone     = "gone key"
+	wrong    = "wrong key"
+	nobody   = ""
+
+	configID   = "01899438-147f-433b-945b-f1fde6d91877"
+	sleeping   = "01899438-147f-433b-945b-f1fde6d91878" // inactive
+	uncached   = "01899438-147f-433b-945b-f1fde6d91879"
+	otherID    = "01899438-147f-433b-945b-f1fde6d91880" // fabrikam's
+	findID     = "11111111-0000-0000-0000-000000000001"
+	createID   = "11111111-0000-0000-0000-000000000002"
+	memoID     = "11111111-0000-0000-0000-000000000003"
+	timelineID = "11111111-0000-0000-0000-000000000004"
+	plainID    = "11111111-0000-0000-0000-000000000005"
+	disabledID = "11111111-0000-0000-0000-000000000006"
+	brokenID   = "11111111-0000-0000-0000-000000000007"
+	relatesID  = "11111111-0000-0000-0000-000000000008"
+	uncachedID = "11111111-0000-0000-0000-000000000009"
+	otherFind  = "11111111-0000-0000-0000-000000000010"
+	memoMap    = "22222222-0000-0000-0000-000000000001"
+	sleepMap   = "22222222-0000-0000-0000-000000000002"
+	cardMap    = "22222222-0000-0000-0000-000000000003"
+	unknownID  = "33333333-0000-0000-0000-000000000001"
+)
+
+// files are the mappings of the tests; CRM_ADDRESS stands for the address of the fake.
+func files() map[string]string {
+	person := func(tenant, extra string) string {
+		return "tenant: " + tenant + "\nusers:\n  - {upn: admin@" + tenant + ".example, roles: [Tenant Admin]}\n" + extra
+	}
+	return map[string]string{
+		"directory/contoso.yaml":   person("contoso", "  - {upn: agent@contoso.example, roles: [Agent]}\n"),
+		"directory/fabrikam.yaml":  person("fabrikam", ""),
+		"directory/tailspin.yaml":  person("tailspin", ""),
+		"directory/northwind.yaml": person("northwind", ""),
+		"acme/integration.yaml": `
+title: Acme
+base: CRM_ADDRESS
+grants:
+  - {id: token, type: bearer, title: Token, fields: [{name: token, label: Token, required: true, secret: true}]}
+error_texts: [error.message]
+`,
+		"acme/entities.yaml": `
+entities:
+  - name: Contact
+    label: Person
+    fields:
+      - {name: Phone, label: Telephone, type: phone, updatable: true}
+      - {name: Id, label: Record}
+`,
+		"acme/find.yaml": `
+title: Find
+input:
+  - {name: phoneNumber, type: text, required: true, max: 64, redact: true}
+  - {name: kind, type: text}
+example: {phoneNumber: "+41445551234"}
+steps:
+  - id: find
+    request: {method: GET, path: /find, query: {q: "= input.phoneNumber", kind: "= input.kind"}}
+    extract: {records: "= body.records ?? []"}
+output:
+  system: {type: acme, label: Acme CRM, baseUrl: "= base"}
+  records: = steps.find.records
+  pinRecords: []
+`,
+		"acme/create.yaml": `
+title: Create
+strict: true
+input: [{name: subject, type: text, required: true}]
+example: {subject: Hello}
+steps:
+  - id: create
+    request: {method: POST, path: /records, body: {subject: "= input.subject"}}
+    extract: {id: = body.id}
+output:
+  records: [{type: case, label: Case, id: "= steps.create.id", url: "= \"/case/\" + text(steps.create.id)", display: "= input.subject"}]
+`,
+		"acme/memo.yaml": `
+title: Memo
+input: [{name: updates, type: list, required: true}]
+example: {updates: []}
+steps:
+  - id: save
+    for_each: = input.updates
+    as: change
+    request: {method: PATCH, path: "/records/{change.entityId}", body: "= change.fields"}
+output: {records: []}
+`,
+		"acme/timeline.yaml": `
+title: Timeline
+input:
+  - {name: cxoneContact, type: object, required: true}
+  - {name: integration, type: list, required: true}
+  - {name: entityId, type: text}
+example: {cxoneContact: {}, integration: []}
+steps:
+  - id: save
+    request: {method: POST, path: /activities, body: {contact: "= input.cxoneContact", records: "= input.integration", entityId: "= input.entityId"}}
+output: {records: []}
+`,
+		"acme/plain.yaml": `
+title: Plain
+output: {answer: none}
+`,
+		"acme/broken.yaml": `
+title: Broken
+steps:
+  - id: find
+    request: {method: GET, path: /find}
+output: {records: "= steps.find.body.a.b"}
+`,
+		"cxone/configurations.yaml": `
+tenant: contoso
+configurations:
+  - id: ` + strings.ToUpper(configID) + `
+    name: Acme
+    description: The CRM
+    integration: acme
+    type: {id: salesforce, name: Salesforce}
+    workflows:
+      - {id: ` + findID + `, name: Search for ANI, action: search, operation: find, input: {kind: person}}
+      - {id: ` + createID + `, name: Create Case, action: create, operation: create}
+      - {id: ` + memoID + `, name: Memo, action: datamemorialization, operation: memo}
+      - {id: ` + timelineID + `, name: Timeline, action: timeline, operation: timeline}
+      - {id: ` + plainID + `, name: Plain, operation: plain}
+      - {id: ` + disabledID + `, name: Disabled, operation: plain, status: inactive}
+      - {id: ` + brokenID + `, name: Broken, operation: broken}
+      - {id: ` + relatesID + `, name: Relates, action: relatesto, operation: timeline}
+    data_mappings:
+      - id: ` + memoMap + `
+        name: Memo
+        entities:
+          - {entity: Case, fields: [{name: Description, from: dispositionNotes}, {name: Tags, from: tags}, {name: Absent, from: nothing.here}]}
+      - {id: ` + sleepMap + `, name: Sleeping, status: inactive, entities: [{entity: Case, fields: [{name: X, from: contactId}]}]}
+    dynamic_data_mappings:
+      - {id: ` + cardMap + `, name: Card, entities: [{entity: Contact, fields: [{name: Phone, label: Telephone}]}]}
+  - {id: ` + sleeping + `, name: Sleeping, integration: acme, status: inactive}
+  - id: ` + uncached + `
+    name: Uncached
+    integration: acme
+    cache: 0s
+    workflows: [{id: ` + uncachedID + `, name: Find, action: search, operation: find}]
+`,
+		"cxone/fabrikam.yaml": `
+tenant: fabrikam
+enabled: true
+configurations:
+  - id: ` + otherID + `
+    name: Theirs
+    integration: acme
+    workflows: [{id: ` + otherFind + `, name: Find, action: search, operation: find}]
+`,
+		"cxone/tailspin.yaml": "tenant: tailspin\nenabled: false\n",
+	}
+}
+
+func setOf(t testing.TB, texts map[string]string, crm string) *mapping.Set {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	for name, text := range texts {
+		fsys[name] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(text, "CRM_ADDRESS", crm)), Mode: 0o644}
+	}
+	set, findings := mapping.Read(fsys)
+	require.Empty(t, findings)
+	return set
+}
+
+// loadAll loads what the adapter's files speak of.
+func loadAll(t testing.TB, set *mapping.Set) (*directory.Directory, *integration.Catalogue, *operation.Catalogue, []string) {
+	t.Helper()
+	dir, findings := directory.Load(set)
+	require.Empty(t, findings)
+	integrations, findings := integration.Load(set)
+	require.Empty(t, findings)
+	operations, findings := operation.Load(set, integrations)
+	require.Empty(t, findings)
+	var tenants []string
+	for _, tenant := range dir.Tenants() {
+		tenants = append(tenants, tenant.Name)
+	}
+	return dir, integrations, operations, tenants
+}
+
+// authorizer hands out one credential; renewed counts the refusals it was told.
+type authorizer struct {
+	err     error
+	renewed atomic.Int64
+}
+
+func (a *authorizer) Authorize(_ context.Context, _ outbound.Credential, req *http.Request) (int64, error) {
+	req.Header.Set("Authorization", "Bearer good")
+	return a.renewed.Load(), a.err
+}
+
+func (a *authorizer) Rejected(context.Context, outbound.Credential, int64) error {
+	a.renewed.Add(1)
+	return nil
+}
+
+// connections lead all to the fake CRM.
+type connections struct{ base string }
+
+func (c connections) Connection(context.Context, outbound.Credential) (integration.Connection, error) {
+	return integration.Connection{Base: c.base, Settings: map[string]string{}}, nil
+}
+
+// sealer is a box that shows whether it was opened in the wrong place.
+type sealer struct{}
+
+func (sealer) Seal(place string, plain []byte) []byte {
+	sealed := append([]byte(place+"|"), plain...)
+	var sum byte
+	for i := range sealed {
+		sealed[i] ^= 0x5a
+		sum += sealed[i]
+	}
+	return append(sealed, sum)
+}
+
+func (sealer) Open(place string, sealed []byte) ([]byte, error) {
+	if len(sealed) == 0 {
+		return nil, errors.New("damaged")
+	}
+	open := make([]byte, len(sealed)-1)
+	var sum byte
+	for i := range open {
+		sum += sealed[i]
+		open[i] = sealed[i] ^ 0x5a
+	}
+	rest, ok := strings.CutPrefix(string(open), place+"|")
+	if !ok || sum != sealed[len(open)] {
+		return nil, errors.New("damaged")
+	}
+	return []byte(rest), nil
+}
+
+// log keeps the runs that were recorded.
+type log struct {
+	mu   sync.Mutex
+	runs []execution.Run
+}
+
+func (l *log) Wanted(bool) bool { return true }
+
+func (l *log) Record(run execution.Run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs = append(l.runs, run)
+}
+
+func (l *log) all() []execution.Run {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]execution.Run(nil), l.runs...)
+}
+
+// runFunc is a runner of a test.
+type runFunc func(ctx context.Context, r operation.Request) (*operation.Result, error)
+
+func (f runFunc) Run(ctx context.Context, r operation.Request) (*operation.Result, error) {
+	return f(ctx, r)
+}
+
+// rig is the adapter on the real server, database and runner.
+type rig struct {
+	handler http.Handler
+	db      *store.DB
+	clock   *coretest.Clock
+	keys    map[string]string
+	auth    *authorizer
+	log     *log
+	answers *execution.FirstAnswers
+	runner  runFunc // nil: the real one
+
+	mu  sync.Mutex
+	crm http.HandlerFunc
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	ctx := context.Background()
+	r := &rig{
+		clock: coretest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
+		keys:  map[string]string{}, auth: &authorizer{}, log: &log{},
+	}
+	db, err := store.Open(ctx, store.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "tandem.db"), Clock: r.clock})
+	require.NoError(t, err)
+	r.db = db
+	t.Cleanup(func() { _ = db.Close() })
+	require.NoError(t, db.Migrate(ctx))
+
+	crm := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		serve := r.crm
+		r.mu.Unlock()
+		serve(w, req)
+	}))
+	t.Cleanup(crm.Close)
+	r.answerWith(200, `{"id":"c1","records":[]}`)
+	client, err := outbound.New(outbound.Options{
+		AllowHosts: []string{strings.TrimPrefix(crm.URL, "http://")}, Authorizer: r.auth,
+		Chance: func() float64 { return 0 },
+	})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+
+	set := setOf(t, files(), crm.URL)
+	dir, integrations, operations, tenants := loadAll(t, set)
+	all, findings := Load(set, integrations, operations, tenants)
+	require.Empty(t, findings)
+
+	real := operation.NewRunner(operation.Options{
+		Upstream: client, Connections: connections{crm.URL}, Clock: r.clock,
+		Integrations: func() *integration.Catalogue { return integrations },
+	})
+	r.answers = execution.NewFirstAnswers(db, r.clock)
+	t.Cleanup(func() { r.answers.Wait(context.Background()) })
+	recorder := execution.NewRecorder(execution.Options{DB: db, Clock: r.clock, Failed: func(string, error) {}})
+
+	srv, err := server.New(server.Options{Clock: r.clock})
+	require.NoError(t, err)
+	New(Options{
+		Callers: server.NewCallers(db, nil), Directory: func() *directory.Directory { return dir },
+		Configurations: func() *Configurations { return all },
+		Runner: runFunc(func(ctx context.Context, req operation.Request) (*operation.Result, error) {
+			if r.runner != nil {
+				return r.runner(ctx, req)
+			}
+			return real.Run(ctx, req)
+		}),
+		Answers: r.answers, Results: execution.NewResults(recorder), Recorder: r.log, Sealer: sealer{}, Clock: r.clock,
+	}).Mount(srv.Echo())
+	r.handler = srv.Echo()
+
+	for _, upn := range []string{admin, agent, stranger, off, none1} {
+		r.keys[upn] = r.key(t, upn, Platform)
+	}
+	r.keys[other] = r.key(t, admin, "powerautomate")
+	r.keys[gone] = r.key(t, "gone@contoso.example", Platform)
+	r.keys[wrong], _ = server.NewKey()
+	return r
+}
+
+func (r *rig) key(t testing.TB, upn, adapter string) string {
+	t.Helper()
+	_, domain, _ := strings.Cut(upn, "@")
+	tenant, _, _ := strings.Cut(domain, ".")
+	key, hash := server.NewKey()
+	require.NoError(t, r.db.Write(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+		return tx.InsertAPIKey(ctx, store.APIKey{Hash: hash[:], ID: key[:12], Tenant: tenant, Adapter: adapter, UPN: upn})
+	}))
+	return key
+}
+
+// serve exchanges the CRM.
+func (r *rig) serve(f http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.crm = f
+}
+
+// answerWith makes the CRM answer everything alike.
+func (r *rig) answerWith(status int, body string, headers ...string) {
+	r.serve(func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		w.Header().Set("Content-Type", "application/json")
+		for i := 0; i < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	})
+}
+
+// do makes a call; headers are name, value pairs.
+func (r *rig) do(who, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, path, strings.NewReader(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if key := r.keys[who]; key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	r.handler.ServeHTTP(rec, req)
+	return rec
+}
+
+// said is an answer of Workflow Execute.
+type said struct {
+	Branch    string
+	ResultSet map[string]any
+	ErrorArgs *errorArgs
+	CacheKey  string
+}
+
+// execute calls the hub's own form; the status must be 200.
+func (r *rig) execute(t testing.TB, who, body string) said {
+	t.Helper()
+	rec := r.do(who, http.MethodPost, "/cxone/v1/workflow-execute", body)
+	require.Equal(t, http.StatusOK, rec.Code, rec.Body.String())
+	require.Equal(t, "application/json", rec.Header().Get("Content-Type"))
+	var s said
+	require.NoError(t, json.Unmarshal(rec.Body.Bytes(), &s), rec.Body.String())
+	require.Equal(t, s.Branch == branchSuccess, s.ErrorArgs == nil)
+	require.Equal(t, s.Branch == branchSuccess, s.ResultSet != nil)
+	return s
+}
+
+// body makes a request of the hub's own form.
+func body(t testing.TB, workflow string, payload any, more ...any) string {
+	t.Helper()
+	m := map[string]any{"configurationId": configID, "workflowId": workflow, "workflowPayload": payload, "contactId": "4711"}
+	for i := 0; i < len(more); i += 2 {
+		if m[more[i].(string)] = more[i+1]; more[i+1] == nil {
+			delete(m, more[i].(string))
+		}
+	}
+	data, err := json.Marshal(m)
+	require.NoError(t, err)
+	return string(data)
+}
+
+type object = map[string]any
+
+// phone is the payload that NICE's snippet makes.
+func phone() object { return object{"workflowInput": object{"phoneNumber": "+41445551234"}} }
+
+func subject(text string) object { return object{"workflowInput": object{"subject": text}} }
+
+// addressOf is the address of a workflow in NICE's own form.
+func addressOf(configuration, workflow string) string {
+	return "/InContactAPI/services/v27.0/agent-integration/configuration/" + configuration + "/workflow/" + workflow
+}
