@@ -15,7 +15,10 @@ import (
 
 	"tandem/core"
 	"tandem/core/integration"
+	"tandem/core/mapping"
+	"tandem/core/operation"
 	"tandem/core/outbound"
+	"tandem/mappings"
 )
 
 // keyring authorizes calls to the vendors under test, and knows where they are.
@@ -178,4 +181,62 @@ func TestLateAnswersAreOfWorkThatWasDone(t *testing.T) {
 	_, err = w.http.Do(req)
 	require.ErrorIs(t, err, io.EOF, "a connection that ends")
 	require.False(t, w.Ledger("servicenow")[1].Applied)
+}
+
+// rig runs the shipped operations against the vendors under test.
+type rig struct {
+	*town
+	keys       *keyring
+	operations *operation.Catalogue
+	runner     *operation.Runner
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	w := newTown(t)
+	k := &keyring{town: w}
+	set, findings := mapping.Read(w.Mappings(mappings.FS))
+	require.Empty(t, findings)
+	operations, _ := operation.Load(set, w.catalogue) // what is wrong with files is for the tests of mappings to find
+	client, err := outbound.New(outbound.Options{AllowHosts: []string{w.Addr()}, Authorizer: k})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return &rig{w, k, operations, operation.NewRunner(operation.Options{
+		Upstream: client, Connections: k, Clock: w.clock,
+		Integrations: func() *integration.Catalogue { return w.catalogue },
+	})}
+}
+
+// run runs an operation with the input, which is JSON.
+func (r *rig) run(id, name, input string) (*operation.Result, error) {
+	r.t.Helper()
+	op, ok := r.operations.Operation(id, name)
+	require.True(r.t, ok, "%s/%s", id, name)
+	var in map[string]any
+	require.NoError(r.t, json.Unmarshal([]byte(input), &in))
+	return r.runner.Run(r.t.Context(), operation.Request{
+		Tenant: "contoso", Operation: op, Input: in, ContactID: "4711", ID: "01890000-0000-7000-8000-000000000000", Timeout: 10 * time.Second,
+	})
+}
+
+// records runs an operation that must succeed and returns the records that came
+// of it, which have what every customer card needs.
+func (r *rig) records(id, name, input string) []map[string]any {
+	r.t.Helper()
+	result, err := r.run(id, name, input)
+	require.NoError(r.t, err, "%s/%s", id, name)
+	output, ok := result.Output.(map[string]any)
+	require.True(r.t, ok, "%v", result.Output)
+	require.Equal(r.t, id, output["system"].(map[string]any)["type"])
+	require.Equal(r.t, r.keys.base(id), output["system"].(map[string]any)["baseUrl"])
+	require.NotNil(r.t, output["pinRecords"])
+	list := []map[string]any{}
+	for _, entry := range output["records"].([]any) {
+		record := entry.(map[string]any)
+		for _, key := range []string{"type", "label", "id", "url"} {
+			require.NotEmpty(r.t, record[key], "%s of %v", key, record)
+		}
+		list = append(list, record)
+	}
+	return list
 }

@@ -23,6 +23,7 @@ type serviceNow struct {
 	made    int
 	tables  map[string][]snowRecord
 	counted map[string]int // last number given, by table
+	ignored []string       // columns that somebody sent and no table has
 }
 
 // snowRecord is a row: values by column.
@@ -108,11 +109,12 @@ func (s *serviceNow) insert(table string, given snowRecord) snowRecord {
 	return row
 }
 
-// apply sets the columns that the table has; others are left out in silence.
+// apply sets the columns that the table has; of others the sender hears nothing.
 func (s *serviceNow) apply(table string, row, given snowRecord) {
 	for column, value := range given {
 		switch {
 		case !slices.Contains(strings.Fields(snowColumns[table]), column):
+			s.ignored = append(s.ignored, table+"."+column)
 		case column == "work_notes" || column == "comments":
 			s.insert("sys_journal_field", snowRecord{"element": column, "element_id": row["sys_id"], "name": table, "value": value})
 		default:
@@ -145,7 +147,14 @@ func (s *serviceNow) find(table, id string) snowRecord {
 	return nil
 }
 
-// Records returns a copy of the rows of a table, for tests and the demo.
+// left returns the columns that were sent and ignored.
+func (s *serviceNow) left() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ignored)
+}
+
+// records returns a copy of the rows of a table.
 func (s *serviceNow) records(table string) []snowRecord {
 	s.mu.Lock()
 	defer s.mu.Unlock()
