@@ -213,9 +213,11 @@ const day = 24 * time.Hour
 // vendor or a caller may have put some.
 func hostileSteps() []operation.Step {
 	return []operation.Step{
-		{ID: "find", State: operation.StepOK, Call: "GET /parcels/" + hostile, Status: 200, Duration: 120 * time.Millisecond,
+		{
+			ID: "find", State: operation.StepOK, Call: "GET /parcels/" + hostile, Status: 200, Duration: 120 * time.Millisecond,
 			Request: &operation.Exchange{Line: "GET https://acme.example/" + hostile, Headers: map[string]string{"X-B": hostile, "Accept": "application/json"}},
-			Answer:  &operation.Exchange{Line: "200", Headers: map[string]string{"Content-Type": "application/json"}, Body: `{"label":"` + hostile + `"}`}},
+			Answer:  &operation.Exchange{Line: "200", Headers: map[string]string{"Content-Type": "application/json"}, Body: `{"label":"` + hostile + `"}`},
+		},
 		{ID: "look", State: operation.StepContinued, Call: "GET /x", Status: 404, Duration: 60 * time.Millisecond},
 		{ID: "send", State: operation.StepFailed, Call: "POST /parcels", Status: 500, Duration: 1500 * time.Millisecond, Error: "the vendor says " + hostile},
 		{ID: "then", State: operation.StepSkipped},

@@ -60,7 +60,7 @@ type trialPage struct {
 
 	Of             string // title of the integration
 	Takes          []inputView
-	Tests          []string
+	Tests          []*operation.Test
 	Authorizations []integration.Authorization // that work
 	Open           bool                        // the integration needs no authorization
 
@@ -104,7 +104,7 @@ func (c *Console) playground(ctx echo.Context) error {
 	if err != nil {
 		return err
 	}
-	p.begin(c.o.Operations(), ctx.QueryParam("test"))
+	p.begin(ctx.QueryParam("test"))
 	return c.drawTrial(ctx, http.StatusOK, p)
 }
 
@@ -131,12 +131,9 @@ func (c *Console) trial(ctx echo.Context, id, name string) (*trialPage, error) {
 	if !known {
 		return nil, core.Errorf(core.NotFound, "There is no such operation in the mapping files.")
 	}
-	p := &trialPage{Operation: o, Of: c.titles([]string{id}), Mode: modeRecorded}
+	p := &trialPage{Operation: o, Of: c.titles([]string{id}), Mode: modeRecorded, Tests: catalogue.Tests(o)}
 	for _, in := range o.Inputs {
 		p.Takes = append(p.Takes, takes(in))
-	}
-	for _, t := range catalogue.Tests(o) {
-		p.Tests = append(p.Tests, t.Name)
 	}
 	if i, ok := c.o.Integrations().Integration(id); ok && i.NoAuthorization {
 		p.Open = true
@@ -162,24 +159,30 @@ func (c *Console) trial(ctx echo.Context, id, name string) (*trialPage, error) {
 }
 
 // begin fills in a test, the first one if none is named, or the example.
-func (p *trialPage) begin(catalogue *operation.Catalogue, test string) {
+func (p *trialPage) begin(test string) {
 	if len(p.Tests) == 0 {
 		p.Mode = modeLive
-	} else if !slices.Contains(p.Tests, test) {
-		test = p.Tests[0]
+	} else if p.test(test) == nil {
+		test = p.Tests[0].Name
 	}
-	p.fill(catalogue, test)
+	p.fill(test)
+}
+
+func (p *trialPage) test(name string) *operation.Test {
+	for _, t := range p.Tests {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
 }
 
 // fill takes over the input of a test, or the example for none.
-func (p *trialPage) fill(catalogue *operation.Catalogue, test string) {
-	input := p.Example
-	for _, t := range catalogue.Tests(p.Operation) {
-		if t.Name == test {
-			p.Test, input = t.Name, t.Input
-		}
+func (p *trialPage) fill(test string) {
+	p.Text = inputText(p.Example)
+	if t := p.test(test); t != nil {
+		p.Test, p.Text = t.Name, inputText(t.Input)
 	}
-	p.Text = inputText(input)
 }
 
 func (c *Console) drawTrial(ctx echo.Context, status int, p *trialPage) error {
@@ -202,13 +205,11 @@ func (c *Console) try(ctx echo.Context) error {
 	p.keep(posted)
 	switch posted.Get("fill") { // another input was asked for, and nothing else
 	case "example":
-		test := p.Test
-		p.fill(c.o.Operations(), "")
-		p.Test = test
+		p.fill("")
 		return c.drawTrial(ctx, http.StatusOK, p)
 	case "test":
 		p.Mode = modeRecorded
-		p.fill(c.o.Operations(), p.Test)
+		p.fill(p.Test)
 		return c.drawTrial(ctx, http.StatusOK, p)
 	}
 	t := Trial{Tenant: person(ctx).Tenant, By: person(ctx).UPN, Operation: p.Operation}
@@ -240,7 +241,7 @@ func (p *trialPage) read(t *Trial) {
 		p.refuse("input", wrong)
 	}
 	switch {
-	case p.Mode == modeRecorded && slices.Contains(p.Tests, p.Test):
+	case p.Mode == modeRecorded && p.test(p.Test) != nil:
 		t.Test = p.Test
 		return
 	case p.Mode == modeRecorded:

@@ -182,6 +182,9 @@ func TestOutcomes(t *testing.T) {
 	}
 	require.NotContains(t, body, `id="output"`)
 
+	r.came = Outcome{Result: &operation.Result{Output: map[string]any{"seen": "parcel 4711"}}}
+	require.Contains(t, recorded().body, "&#34;seen&#34;: &#34;parcel [redacted]&#34;", "as the file wants it")
+
 	r.came = Outcome{Err: errors.New("secret cause")}
 	body = recorded().body
 	require.Contains(t, body, "Something went wrong")
