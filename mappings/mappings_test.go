@@ -1,7 +1,9 @@
 package mappings_test
 
 import (
+	"encoding/json"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -9,10 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/adapters/cxone"
 	"tandem/core"
 	"tandem/core/directory"
+	"tandem/core/expression"
+	"tandem/core/flow"
 	"tandem/core/integration"
 	"tandem/core/mapping"
+	"tandem/core/operation"
 	"tandem/mappings"
 )
 
@@ -230,14 +236,74 @@ func TestManual(t *testing.T) {
 		return &fstest.MapFile{Data: []byte(text), Mode: 0o644}
 	}
 	set, findings := mapping.Read(fstest.MapFS{
-		"directory/northwind.yaml":    example("The directory"),
-		"parcelpost/integration.yaml": example("Integrations"),
-		"webex/nodes.yaml":            example("Nodes"),
+		"directory/northwind.yaml":          example("The directory"),
+		"workflows/external-task.yaml":      example("Workflows"),
+		"parcelpost/integration.yaml":       example("Integrations"),
+		"parcelpost/find-parcels.yaml":      example("Operations"),
+		"parcelpost/entities.yaml":          example("Entities"),
+		"parcelpost/find-parcels_test.yaml": example("Tests"),
+		"webex/nodes.yaml":                  example("Nodes"),
+		"cxone/configurations.yaml":         example("Configurations of CXone"),
 	})
 	require.Empty(t, findings)
-	_, findings = directory.Load(set)
+	d, findings := directory.Load(set)
+	require.Empty(t, findings)
+	_, findings = flow.Load(set)
 	require.Empty(t, findings)
 	c, findings := integration.Load(set)
 	require.Empty(t, findings)
 	require.Len(t, c.Nodes("parcelpost"), 2)
+	operations, findings := operation.Load(set, c)
+	require.Empty(t, findings)
+	op, ok := operations.Operation("parcelpost", "find-parcels")
+	require.True(t, ok)
+	require.Len(t, operations.Tests(op), 2)
+	passes(t, operations, op)
+	_, findings = cxone.Load(set, c, operations, []string{d.Tenants()[0].Name})
+	require.Empty(t, findings)
+	manualFunctions(t, string(manual), operations.Entities("parcelpost"))
+}
+
+// manualFunctions evaluates the examples of the tables of functions.
+func manualFunctions(t *testing.T, manual string, entities *expression.Entities) {
+	t.Helper()
+	examples := regexp.MustCompile("`([^`]+)` gives `([^`]+)`").FindAllStringSubmatch(manual, -1)
+	require.Greater(t, len(examples), 30)
+	for _, e := range examples {
+		p, err := expression.Compile(e[1], expression.Names{Entities: entities})
+		require.NoError(t, err, e[1])
+		value, err := p.Eval(&expression.Env{Context: map[string]any{"card": map[string]any{}}})
+		require.NoError(t, err, e[1])
+		got, err := json.Marshal(value)
+		require.NoError(t, err, e[1])
+		require.JSONEq(t, e[2], string(got), e[1])
+	}
+}
+
+// TestOperations runs the tests of every shipped operation.
+func TestOperations(t *testing.T) {
+	t.Parallel()
+	set, findings := mapping.Read(mappings.FS)
+	require.Empty(t, findings)
+	integrations, findings := integration.Load(set)
+	require.Empty(t, findings)
+	c, findings := operation.Load(set, integrations)
+	require.Empty(t, findings)
+	for _, op := range c.All() {
+		t.Run(op.Integration+"/"+op.Name, func(t *testing.T) {
+			t.Parallel()
+			require.NotEmpty(t, op.Description)
+			require.NotEmpty(t, c.Tests(op), "it has no tests")
+			passes(t, c, op)
+		})
+	}
+}
+
+// passes runs the tests of an operation.
+func passes(t *testing.T, c *operation.Catalogue, op *operation.Operation) {
+	t.Helper()
+	for _, test := range c.Tests(op) {
+		_, differences := c.RunTest(t.Context(), op, test)
+		require.Empty(t, differences, "%s:%d: %s", test.File, test.Line, test.Name)
+	}
 }
