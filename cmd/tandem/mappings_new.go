@@ -57,11 +57,11 @@ func (m mappingsNew) Run(p *program) error {
 
 // write writes the files, all or none where one of them is there already.
 func (m mappingsNew) write(p *program, id, name string) error {
-	title, err := titleOf(m.Dir, id)
+	title, base, err := known(m.Dir, id)
 	if err != nil {
 		return err
 	}
-	fill := strings.NewReplacer("{id}", id, "{type}", quoted(id), "{name}", name, "{vendor}", quoted(orWords(title, id)), "{title}", quoted(orWords("", name)))
+	fill := strings.NewReplacer("{id}", id, "{base}", quoted(base), "{type}", quoted(id), "{name}", name, "{vendor}", quoted(orWords(title, id)), "{title}", quoted(orWords("", name)))
 	files := [][2]string{{name + ".yaml", newOperation}, {name + "_test.yaml", newTest}}
 	if title == "" {
 		files = slices.Insert(files, 0, [2]string{"integration.yaml", newIntegration})
@@ -96,24 +96,35 @@ func create(path, text string) (err error) {
 	return err
 }
 
-// titleOf returns the title of an integration; empty when it has no file yet.
-func titleOf(dir, id string) (string, error) {
+// known returns the title of an integration, empty when it has no file yet, and
+// the base address that its tests have.
+func known(dir, id string) (title, base string, err error) {
 	name := id + "/integration.yaml"
+	base = "https://" + id + ".example"
 	data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", base, nil
 	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	f, findings := mapping.Parse(name, data)
+	var c *integration.Catalogue
 	if len(findings) == 0 {
-		var c *integration.Catalogue
-		if c, findings = integration.Load(&mapping.Set{Files: []mapping.File{f}}); len(findings) == 0 {
-			return c.All()[0].Title, nil
-		}
+		c, findings = integration.Load(&mapping.Set{Files: []mapping.File{f}})
 	}
-	return "", fmt.Errorf("mend the integration first: %s", findings[0])
+	if len(findings) > 0 {
+		return "", "", fmt.Errorf("mend the integration first: %s", findings[0])
+	}
+	i := c.All()[0]
+	if i.NoAuthorization { // nobody fills anything in: there is one address
+		address, err := integration.Address(i.Base, i.WithDefaults(&integration.Grant{}, nil))
+		if err != nil {
+			return "", "", fmt.Errorf("%s: %w", name, err)
+		}
+		base = address.String()
+	}
+	return i.Title, base, nil
 }
 
 // orWords returns the title, or the words of a name.
@@ -219,7 +230,7 @@ output:
 
 const newTest = `tests:
   - name: finds a customer
-    base: https://{id}.example
+    base: {base}
     input: {query: jane@example.com}
     # The calls that are made, in order, and what the vendor answers to each.
     exchanges:
@@ -230,7 +241,7 @@ const newTest = `tests:
             customers:
               - {id: 7, name: Jane Doe, email: jane@example.com}
     result:
-      system: {type: {type}, label: {vendor}, icon: "", baseUrl: "https://{id}.example"}
+      system: {type: {type}, label: {vendor}, icon: "", baseUrl: {base}}
       records:
         - type: customer
           label: Customer
@@ -246,18 +257,18 @@ const newTest = `tests:
       pinRecords: []
 
   - name: finds nobody
-    base: https://{id}.example
+    base: {base}
     input: {query: nobody@example.com}
     exchanges:
       - request: {method: GET, path: /customers, query: {search: nobody@example.com, limit: "10"}}
         answer: {status: 404, body: {message: no such customer}}
     result:
-      system: {type: {type}, label: {vendor}, icon: "", baseUrl: "https://{id}.example"}
+      system: {type: {type}, label: {vendor}, icon: "", baseUrl: {base}}
       records: []
       pinRecords: []
 
   - name: a fault of the vendor is told as it is
-    base: https://{id}.example
+    base: {base}
     input: {query: jane@example.com}
     exchanges:
       - request: {method: GET, path: /customers, query: {search: jane@example.com, limit: "10"}}

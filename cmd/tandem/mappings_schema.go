@@ -7,9 +7,11 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"tandem/adapters/cxone"
 	"tandem/core/directory"
 	"tandem/core/flow"
 	"tandem/core/integration"
+	"tandem/core/operation"
 )
 
 // kindOfFile is a kind of mapping file.
@@ -24,7 +26,11 @@ var kindsOfFiles = []kindOfFile{
 	{"directory", "directory/<tenant>.yaml", directory.Schema},
 	{"workflow", "workflows/<name>.yaml", flow.Schema},
 	{"integration", "<integration>/integration.yaml", integration.Schema},
+	{"operation", "<integration>/<operation>.yaml", operation.Schema},
+	{"operation-test", "<integration>/<operation>_test.yaml", operation.TestSchema},
+	{"entities", "<integration>/entities.yaml", operation.EntitiesSchema},
 	{"nodes", "webex/nodes.yaml", integration.NodesSchema},
+	{"cxone-configurations", "cxone/configurations.yaml", cxone.Schema},
 }
 
 type mappingsSchema struct {

@@ -216,6 +216,9 @@ func show(w io.Writer, mask *operation.Mask, result *operation.Result, err error
 	if e, ok := errors.AsType[*core.Error](err); ok {
 		code = e.Code
 		for _, d := range e.Details {
+			if len(e.Details) == 1 { // the message says it
+				break
+			}
 			fmt.Fprintf(w, "  %s: %s\n", d.Field, mask.Text(d.Message))
 		}
 	}
