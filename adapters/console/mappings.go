@@ -34,7 +34,7 @@ type MappingFile struct {
 type Refusal struct {
 	At       time.Time
 	Hash     string
-	Findings []mapping.Finding // none: the files are sound, and something else failed
+	Findings []mapping.Finding // none: no file that the tenant may see is the cause
 	Lines    []string          // of the files' text, beside the findings; may be shorter
 }
 

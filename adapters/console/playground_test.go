@@ -43,7 +43,7 @@ func TestTrialForm(t *testing.T) {
 	ian := r.as(identity.Integrator)
 	body := ian.get(trialOf("find-parcel")).body
 	for _, want := range []string{
-		"&#34;number&#34;: &#34;4711&#34;", "text · at most 40 characters", "As on the label.", "Required", "Never shown", "one of open, closed · default open",
+		"&#34;number&#34;: &#34;4711&#34;", "text · at most 40 characters", "As on the label.", "Required", "Masked", "one of open, closed · default open",
 		"Other inputs are refused.", "another &lt;b&gt;parcel", "No authorization of Acme", `id="mode-recorded" name="mode" value="recorded" checked`,
 	} {
 		require.Contains(t, body, want)
