@@ -39,11 +39,10 @@ type trial struct {
 func (l *loader) example(op *Operation, f operationFile) *trial {
 	t := &trial{l: l, node: f.Example}
 	if f.Example == nil {
-		if i := slices.IndexFunc(op.Inputs, func(in Input) bool { return in.Required }); i >= 0 {
+		if slices.ContainsFunc(op.Inputs, func(in Input) bool { return in.Required }) {
 			l.add(f.Pos, "an example is missing: it must satisfy input")
-			t.off = true
 		}
-		t.node = l.file.Root
+		t.node, t.off = l.file.Root, len(op.Inputs) > 0
 	} else if values, ok := literal(f.Example).(map[string]any); ok {
 		op.Example = values
 	} else {

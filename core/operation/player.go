@@ -98,7 +98,7 @@ func (p *player) compare(x *Recording, req *http.Request) {
 		body, _ = decode(sent)
 	}
 	switch {
-	case x.HasBody && sent == nil:
+	case x.HasBody && len(sent) == 0:
 		p.note("%s: body: want %s, got none", at, brief(x.Body))
 	case !x.HasBody && len(sent) > 0:
 		p.note("%s: body: want none, got %s", at, brief(body))
