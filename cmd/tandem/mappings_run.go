@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"strings"
 
 	"tandem/core/integration"
@@ -37,16 +39,18 @@ type operated struct {
 	operations   *operation.Catalogue
 }
 
-// operations reads what operations need. What is wrong is printed; the error
-// then is errShown.
-func (p *program) operations(files fs.FS) (o operated, err error) {
-	var findings []mapping.Finding
-	if o.set, findings = mapping.Read(files); len(findings) == 0 {
-		var found []mapping.Finding
-		o.integrations, findings = integration.Load(o.set)
-		o.operations, found = operation.Load(o.set, o.integrations)
-		findings = append(findings, found...)
-	}
+// operations reads what operations need. What is wrong in folders whose name
+// holds a text is printed, and the error then is errShown; the rest is left to
+// lint, so that one integration can be worked on while another is broken.
+func (p *program) operations(files fs.FS, text string) (o operated, err error) {
+	var findings, found []mapping.Finding
+	o.set, findings = mapping.Read(files)
+	o.integrations, found = integration.Load(o.set)
+	findings = append(findings, found...)
+	o.operations, found = operation.Load(o.set, o.integrations)
+	findings = slices.DeleteFunc(append(findings, found...), func(f mapping.Finding) bool {
+		return !strings.Contains(path.Dir(f.File), text)
+	})
 	mapping.Sort(findings)
 	for _, f := range findings {
 		fmt.Fprintln(p.stdout, f)
@@ -64,7 +68,8 @@ func (m mappingsTest) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	o, err := p.operations(folderOf(c, m.Dir))
+	integrations, _, _ := strings.Cut(m.Pick, "/")
+	o, err := p.operations(folderOf(c, m.Dir), integrations)
 	if err != nil {
 		return err
 	}

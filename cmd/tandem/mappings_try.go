@@ -46,11 +46,11 @@ func (m mappingsTry) Run(ctx context.Context, p *program) error {
 	if err := m.check(); err != nil {
 		return err
 	}
-	o, err := p.operations(folderOf(c, m.Dir))
+	id, name, _ := strings.Cut(m.Operation, "/")
+	o, err := p.operations(folderOf(c, m.Dir), id)
 	if err != nil {
 		return err
 	}
-	id, name, _ := strings.Cut(m.Operation, "/")
 	op, ok := o.operations.Operation(id, name)
 	if !ok {
 		return m.unknown(o.operations)

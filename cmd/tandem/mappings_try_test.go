@@ -131,6 +131,18 @@ func TestTestCommandFails(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Empty(t, errs)
 	require.Regexp(t, `^acme/find-customer\.yaml:\d+:\d+: unknown input "qery"`, out)
+
+	// The one does not wait for the other to be mended.
+	code, _, errs = tandem(t, "mappings", "new", "other/find-customer", dir)
+	require.Zero(t, code, errs)
+	write(t, dir, "other/broken.yaml", "title: [\n")
+	code, _, _ = tandem(t, "mappings", "test", "--run", "other/find", dir)
+	require.Equal(t, 1, code)
+	require.NoError(t, os.Remove(filepath.Join(dir, "other/broken.yaml")))
+	code, out, _ = tandem(t, "mappings", "test", "--run", "other/find", dir)
+	require.Zero(t, code, out)
+	code, out, _ = tandem(t, "mappings", "try", "other/find-customer", dir)
+	require.Zero(t, code, out)
 }
 
 func TestTryRecorded(t *testing.T) {
