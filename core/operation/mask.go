@@ -173,17 +173,13 @@ func (m *Mask) numbers(s string) string {
 	var b strings.Builder
 	done := 0
 	for i := 0; i < len(s); {
-		end, number := phoneAt(s, i)
-		if end == i {
-			i++
-			continue
-		}
+		end, number, next := phoneAt(s, i)
 		if slices.ContainsFunc(m.phones, func(tail string) bool { return strings.Contains(number, tail) }) {
 			b.WriteString(s[done:i])
 			b.WriteString(masked)
 			done = end
 		}
-		i = end
+		i = next
 	}
 	if done == 0 {
 		return s
@@ -192,11 +188,18 @@ func (m *Mask) numbers(s string) string {
 	return b.String()
 }
 
-// phoneAt returns where the run of digits and signs ends that begins at i with a
-// digit or +, and its digits; i when there is none.
-func phoneAt(s string, i int) (end int, number string) {
-	if c := s[i]; c != '+' && c != '(' && (c < '0' || c > '9') {
-		return i, ""
+// between are the signs between the digits of a number, and encoded are those
+// in a percent-encoded text.
+const (
+	between = "+() ./-*%\\"
+	encoded = "20 2b 28 29 2d 2e 2f 25 2a 5c"
+)
+
+// phoneAt looks for a run of digits and signs that begins at i: where it ends,
+// its digits, and where to look next.
+func phoneAt(s string, i int) (end int, number string, next int) {
+	if c := s[i]; c != '+' && c != '(' && c != '%' && (c < '0' || c > '9') {
+		return i, "", i + 1
 	}
 	var digits []byte
 	end = i
@@ -206,15 +209,15 @@ func phoneAt(s string, i int) (end int, number string) {
 			digits = append(digits, c)
 			i++
 			end = i
-		case c == '%' && i+2 < len(s) && strings.Contains("20 2b 28 29 2d 2e 2f 25 2a 5c", strings.ToLower(s[i+1:i+3])):
+		case c == '%' && i+2 < len(s) && strings.Contains(encoded, strings.ToLower(s[i+1:i+3])):
 			i += 3
-		case strings.IndexByte("+() ./-*%\\\u00a0", c) >= 0:
+		case strings.IndexByte(between, c) >= 0:
 			i++
 		default:
-			return end, string(digits)
+			return end, string(digits), i
 		}
 	}
-	return end, string(digits)
+	return end, string(digits), i
 }
 
 // value hides the value of a name.
