@@ -234,9 +234,15 @@ func (a *authorizer) Rejected(context.Context, outbound.Credential, int64) error
 }
 
 // connections lead all to the fake CRM.
-type connections struct{ base string }
+type connections struct {
+	r    *rig
+	base string
+}
 
 func (c connections) Connection(context.Context, outbound.Credential) (integration.Connection, error) {
+	if c.r.dead {
+		c.base = "http://127.0.0.1:1"
+	}
 	return integration.Connection{Base: c.base, Settings: map[string]string{}}, nil
 }
 
@@ -307,6 +313,8 @@ type rig struct {
 	log     *log
 	answers *execution.FirstAnswers
 	runner  runFunc // nil: the real one
+	refuse  error   // what the store says to a run that writes
+	dead    bool    // nobody listens where the CRM was
 
 	mu  sync.Mutex
 	crm http.HandlerFunc
@@ -334,7 +342,7 @@ func newRig(t testing.TB) *rig {
 	t.Cleanup(crm.Close)
 	r.answerWith(200, `{"id":"c1","records":[]}`)
 	client, err := outbound.New(outbound.Options{
-		AllowHosts: []string{strings.TrimPrefix(crm.URL, "http://")}, Authorizer: r.auth,
+		AllowHosts: []string{strings.TrimPrefix(crm.URL, "http://"), "127.0.0.1:1"}, Authorizer: r.auth,
 		Chance: func() float64 { return 0 },
 	})
 	require.NoError(t, err)
@@ -346,7 +354,7 @@ func newRig(t testing.TB) *rig {
 	require.Empty(t, findings)
 
 	real := operation.NewRunner(operation.Options{
-		Upstream: client, Connections: connections{crm.URL}, Clock: r.clock,
+		Upstream: client, Connections: connections{r, crm.URL}, Clock: r.clock,
 		Integrations: func() *integration.Catalogue { return integrations },
 	})
 	r.answers = execution.NewFirstAnswers(db, r.clock)
@@ -364,7 +372,7 @@ func newRig(t testing.TB) *rig {
 			}
 			return real.Run(ctx, req)
 		}),
-		Answers: r.answers, Results: execution.NewResults(recorder), Recorder: r.log, Sealer: sealer{}, Clock: r.clock,
+		Answers: refusing{r.answers, r}, Results: execution.NewResults(recorder), Recorder: r.log, Sealer: sealer{}, Clock: r.clock,
 	}).Mount(srv.Echo())
 	r.handler = srv.Echo()
 
@@ -434,7 +442,11 @@ type said struct {
 // execute calls the hub's own form; the status must be 200.
 func (r *rig) execute(t testing.TB, who, body string) said {
 	t.Helper()
-	rec := r.do(who, http.MethodPost, "/cxone/v1/workflow-execute", body)
+	return saidIn(t, r.do(who, http.MethodPost, "/cxone/v1/workflow-execute", body))
+}
+
+func saidIn(t testing.TB, rec *httptest.ResponseRecorder) said {
+	t.Helper()
 	require.Equal(t, http.StatusOK, rec.Code, rec.Body.String())
 	require.Equal(t, "application/json", rec.Header().Get("Content-Type"))
 	var s said
@@ -468,4 +480,10 @@ func subject(text string) object { return object{"workflowInput": object{"subjec
 // addressOf is the address of a workflow in NICE's own form.
 func addressOf(configuration, workflow string) string {
 	return "/InContactAPI/services/v27.0/agent-integration/configuration/" + configuration + "/workflow/" + workflow
+}
+
+func (l *log) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs = nil
 }

@@ -1,0 +1,253 @@
+package cxone
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core"
+	"tandem/core/execution"
+	"tandem/core/operation"
+)
+
+// grace is how long after its time an answer may come.
+const grace = 250 * time.Millisecond
+
+// TestAnswersInTimeWhateverHangs: no fault of the CRM holds up a call, whether it
+// reads or writes, and no goroutine stays behind.
+func TestAnswersInTimeWhateverHangs(t *testing.T) {
+	t.Parallel()
+	held := make(chan struct{})
+	ended := sync.OnceFunc(func() { close(held) })
+	faults := map[string]http.HandlerFunc{
+		"hangs": func(_ http.ResponseWriter, req *http.Request) {
+			select {
+			case <-held:
+			case <-req.Context().Done():
+			}
+		},
+		"drips": func(w http.ResponseWriter, req *http.Request) {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				_, _ = io.WriteString(w, " ")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-tick.C:
+				case <-held:
+					return
+				case <-req.Context().Done():
+					return
+				}
+			}
+		},
+		"stalls after headers": func(w http.ResponseWriter, req *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-held:
+			case <-req.Context().Done():
+			}
+		},
+	}
+	for name, serve := range faults {
+		for _, write := range []bool{false, true} {
+			r := newRig(t)
+			r.serve(serve)
+			var all sync.WaitGroup
+			const limit = 400 * time.Millisecond
+			answers, took := make([]*httptest.ResponseRecorder, 17), make([]time.Duration, 17)
+			for i := range answers {
+				all.Go(func() {
+					b := body(t, findID, within(int(limit.Milliseconds())))
+					if write {
+						b = body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": limit.Milliseconds()}, "contactId", i)
+					}
+					elapsed := core.Stopwatch()
+					answers[i] = r.do(admin, http.MethodPost, "/cxone/v1/workflow-execute", b)
+					took[i] = elapsed()
+				})
+			}
+			all.Wait()
+			for i, rec := range answers {
+				s := saidIn(t, rec)
+				require.Equal(t, []any{branchTimeout, "TIMEOUT", true}, []any{s.Branch, s.ErrorArgs.Code, s.ErrorArgs.Retryable}, name)
+				require.GreaterOrEqual(t, took[i], limit-10*time.Millisecond)
+				require.Less(t, took[i], limit+grace, name)
+			}
+			if write {
+				defer r.answers.Wait(context.Background())
+			}
+		}
+	}
+	ended()
+}
+
+func TestEqualWritesRunOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var runs atomic.Int64
+	r.runner = func(_ context.Context, q operation.Request) (*operation.Result, error) {
+		runs.Add(1)
+		return &operation.Result{Output: object{"records": []any{object{"id": q.ID}}}}, nil
+	}
+	b := body(t, createID, subject("one"))
+	var all sync.WaitGroup
+	answers := make([]string, 50)
+	for i := range answers {
+		all.Go(func() {
+			answers[i] = r.do(admin, http.MethodPost, "/cxone/v1/workflow-execute", b).Body.String()
+		})
+	}
+	all.Wait()
+	for _, answer := range answers {
+		require.Equal(t, answers[0], answer)
+	}
+	require.Contains(t, answers[0], `"branch":"Success"`)
+	require.Equal(t, int64(1), runs.Load())
+	noted := 0
+	for _, run := range r.log.all() {
+		if run.Message == "The first answer to this request again." {
+			noted++
+		}
+	}
+	require.Equal(t, 49, noted)
+	require.Len(t, r.log.all(), 50)
+
+	for name, differs := range map[string]string{
+		"contact":     body(t, createID, subject("one"), "contactId", "4712"),
+		"interaction": body(t, createID, subject("one"), "interactionId", "i"),
+		"payload":     body(t, createID, subject("two")),
+		"workflow":    body(t, plainID, subject("one")),
+	} {
+		before := runs.Load()
+		r.execute(t, admin, differs)
+		require.Equal(t, before+1, runs.Load(), name)
+	}
+	for name, same := range map[string]string{
+		"timeout": body(t, createID, object{"workflowInput": object{"subject": "one"}, "timeoutMilliSec": "5000"}),
+		"text":    body(t, createID, `{ "workflowInput" : {"subject":"one"} }`),
+	} {
+		before := runs.Load()
+		r.execute(t, admin, same)
+		require.Equal(t, before, runs.Load(), name)
+	}
+	r.clock.Advance(answerLife + time.Second)
+	before := runs.Load()
+	r.execute(t, admin, b)
+	require.Equal(t, before+1, runs.Load(), "after the life of the first answer")
+
+	before = runs.Load()
+	for range 2 {
+		require.Equal(t, branchSuccess, r.execute(t, admin, body(t, createID, subject("one"), "contactId", nil)).Branch)
+	}
+	require.Equal(t, before+2, runs.Load(), "without any id")
+}
+
+func TestSecondTryAfterATimeoutGetsTheFirstAnswer(t *testing.T) {
+	t.Parallel()
+	for name, contact := range map[string]any{"with a contact": "1", "without": nil} {
+		r := newRig(t)
+		var runs atomic.Int64
+		release := make(chan struct{})
+		r.runner = func(ctx context.Context, q operation.Request) (*operation.Result, error) {
+			runs.Add(1)
+			require.Equal(t, runLimit, q.Timeout)
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+			return &operation.Result{Output: object{"records": []any{object{"id": "made"}}}}, nil
+		}
+		b := body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 50}, "contactId", contact)
+		s := r.execute(t, admin, b)
+		require.Equal(t, branchTimeout, s.Branch, name)
+		require.Equal(t, contact != nil, s.ErrorArgs.Retryable, name)
+		first := s.ErrorArgs.CorrelationID
+		if contact != nil {
+			again := r.execute(t, admin, b)
+			require.Equal(t, branchTimeout, again.Branch, "it goes on")
+			require.NotEqual(t, first, again.ErrorArgs.CorrelationID)
+		}
+		close(release)
+		r.answers.Wait(context.Background())
+		if contact == nil {
+			require.Equal(t, int64(1), runs.Load())
+			continue
+		}
+		s = r.execute(t, admin, b)
+		require.Equal(t, branchSuccess, s.Branch)
+		require.Equal(t, int64(1), runs.Load())
+		all := r.log.all()
+		require.Len(t, all, 4)
+		late := all[2]
+		require.Equal(t, branchSuccess, late.Outcome)
+		require.Contains(t, late.Message, first)
+		require.NotEqual(t, first, late.ID)
+		require.NotEmpty(t, late.Result)
+		require.Equal(t, "The first answer to this request again.", all[3].Message)
+	}
+}
+
+// TestWhatWasNotDoneMayBeDoneAgain: a run that sent nothing frees its key.
+func TestWhatWasNotDoneMayBeDoneAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var runs int
+	fault := &operation.Error{Step: "create", Err: core.Errorf(core.Unavailable, "down")}
+	r.runner = func(context.Context, operation.Request) (*operation.Result, error) {
+		if runs++; runs == 1 {
+			return &operation.Result{}, fault
+		}
+		return &operation.Result{Output: object{"records": []any{}}}, nil
+	}
+	s := r.execute(t, admin, body(t, createID, subject("x")))
+	require.True(t, s.ErrorArgs.Retryable)
+	require.Equal(t, branchSuccess, r.execute(t, admin, body(t, createID, subject("x"))).Branch)
+
+	runs, fault.Wrote = 0, true
+	s = r.execute(t, admin, body(t, createID, subject("y")))
+	require.False(t, s.ErrorArgs.Retryable)
+	require.Equal(t, s, r.execute(t, admin, body(t, createID, subject("y"))))
+	require.Equal(t, 1, runs)
+}
+
+func TestKeysOfEqualRequestsAreEqual(t *testing.T) {
+	t.Parallel()
+	var keys []string
+	r := newRig(t)
+	r.runner = func(_ context.Context, q operation.Request) (*operation.Result, error) {
+		keys = append(keys, q.Key)
+		return &operation.Result{}, &operation.Error{Err: core.Errorf(core.Unavailable, "down")}
+	}
+	for range 2 {
+		r.execute(t, admin, body(t, createID, subject("x")))
+	}
+	require.Len(t, keys, 2)
+	require.Equal(t, keys[0], keys[1])
+	for range 2 {
+		r.execute(t, admin, body(t, createID, subject("x"), "contactId", nil))
+	}
+	require.NotEqual(t, keys[2], keys[3])
+}
+
+// refusing are Answers that may refuse; they run in one process.
+type refusing struct {
+	Answers
+
+	r *rig
+}
+
+func (f refusing) Do(ctx context.Context, key [32]byte, life, limit time.Duration, flow execution.Flow) (execution.Answer, bool, error) {
+	if f.r.refuse != nil {
+		return nil, false, f.r.refuse
+	}
+	return f.Answers.Do(ctx, key, life, limit, flow)
+}
