@@ -33,7 +33,7 @@ var hubSpotProperties = map[string]string{
 var hubSpotAssociations = map[string]string{
 	"notes 202": "contacts", "notes 190": "companies", "notes 214": "deals", "notes 228": "tickets",
 	"calls 194": "contacts", "calls 182": "companies", "calls 206": "deals", "calls 220": "tickets",
-	"tickets 16": "contacts", "tickets 26": "companies", "contacts 15": "tickets", "contacts 279": "companies",
+	"tickets 16": "contacts", "contacts 15": "tickets", "contacts 279": "companies",
 }
 
 // hubSpotSeeds are the first objects; their numbers begin at 101.

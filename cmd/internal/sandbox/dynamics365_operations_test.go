@@ -1,0 +1,258 @@
+package sandbox
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"tandem/core"
+)
+
+const (
+	milan    = "c0000000-0000-4000-8000-000000000002"
+	novak    = "acc00000-0000-4000-8000-000000000001"
+	missing  = "ca5e0000-0000-4000-8000-000000000001"
+	agent    = "5e000000-0000-4000-8000-000000000001"
+	nobodyID = "00000000-0000-4000-8000-000000000000"
+)
+
+// dynamics is the environment under test.
+func (r *rig) dynamics() *dynamics365 {
+	d, ok := r.counter("dynamics365").crm.(*dynamics365)
+	require.True(r.t, ok)
+	return d
+}
+
+// row is a record of the environment; nil when there is none.
+func (r *rig) row(set, id string) map[string]any {
+	d := r.dynamics()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.find(dynamicsKinds[set], id)
+}
+
+// shown runs an operation of a CRM that must succeed and returns its document
+// and the records in it.
+func (r *rig) shown(id, name, input string) (output map[string]any, records []map[string]any) {
+	r.t.Helper()
+	result, err := r.run(id, name, input)
+	require.NoError(r.t, err, "%s %s", name, input)
+	output, ok := result.Output.(map[string]any)
+	require.True(r.t, ok)
+	require.Equal(r.t, id, output["system"].(map[string]any)["type"])
+	require.Equal(r.t, []any{}, output["pinRecords"])
+	for _, entry := range output["records"].([]any) {
+		record := entry.(map[string]any)
+		for _, key := range []string{"type", "label", "id", "display", "fields", "related", "linkable", "screenPop"} {
+			require.NotNil(r.t, record[key], "%s of %v", key, record)
+		}
+		for _, f := range record["fields"].([]any) {
+			require.IsType(r.t, "", f.(map[string]any)["value"], "CXone drops what is no text")
+		}
+		records = append(records, record)
+	}
+	return output, records
+}
+
+// names are the display texts of records.
+func names(records []map[string]any) []string {
+	list := []string{}
+	for _, record := range records {
+		list = append(list, record["display"].(string))
+	}
+	return list
+}
+
+func TestDynamics365Searches(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for input, want := range map[string][]string{
+		`{"phoneNumber":"+41615550102"}`:                            {"Milan Novak", "Novak Logistics"},
+		`{"phoneNumber":"+41445551234"}`:                            {"Sofia O'Marino"},
+		`{"phoneNumber":"4155550100"}`:                              {"Jane Doe"},
+		`{"phoneNumber":"+14155550100"}`:                            {"Jane Doe"},
+		`{"phoneNumber":"+41445559999"}`:                            {},
+		`{"phoneNumber":"anonymous"}`:                               {},
+		`{"phoneNumber":"123' or statecode eq 0 or 'a' eq 'a"}`:     {},
+		`{"email":"MILAN@novak-logistics.example"}`:                 {"Milan Novak"},
+		`{"phoneNumber":"+41445551234","email":"jane@doe.example"}`: {"Sofia O'Marino", "Jane Doe"},
+	} {
+		output, records := r.shown("dynamics365", "search-ani", input)
+		require.Equal(t, want, names(records), input)
+		require.Equal(t, r.prefix("dynamics365"), output["system"].(map[string]any)["baseUrl"])
+		for _, record := range records {
+			require.Contains(t, record["url"], "/main.aspx?pagetype=entityrecord&etn="+record["type"].(string)+"&id="+record["id"].(string))
+		}
+	}
+	for input, want := range map[string][]string{
+		`{"search":[{"entity":"Contact","field":"LastName","operator":"=","value":"O'Marino"}]}`:                                                                       {"Sofia O'Marino"},
+		`{"search":[{"entity":"contact","filter":"lastname = 'O''Marino'"}]}`:                                                                                          {},
+		`{"search":[{"entity":"contact","filter":"emailaddress1 contains 'novak'"}]}`:                                                                                  {"Milan Novak"},
+		`{"search":[{"entity":"contact","field":"lastname","operator":"startswith","value":"Do"},{"entity":"contact","field":"firstname","value":"Ada","join":"or"}]}`: {"Ada Berger", "Jane Doe"},
+		`{"search":[{"entity":"Case","field":"caseorigincode","operator":">=","value":"1"},{"entity":"account","field":"name","operator":"like","value":"%Novak%"}]}`:  {"Pallet missing", "Novak Logistics"},
+		`{"search":[{"entity":"incident","field":"caseorigincode","operator":">","value":1}]}`:                                                                         {},
+	} {
+		_, records := r.shown("dynamics365", "custom-search", input)
+		require.Equal(t, want, names(records), input)
+	}
+	for _, input := range []string{
+		`{"search":[{"entity":"contact","field":"nothing","value":"x"}]}`,
+		`{"search":[{"entity":"nothing","field":"name","value":"x"}]}`,
+		`{"search":[{"entity":"contact","field":"lastname","operator":"matches","value":"x"}]}`,
+		`{"search":[{"entity":"incident","field":"statecode","value":"open"}]}`,
+		`{"search":[{"entity":"contact","field":"lastname"}]}`,
+	} {
+		_, err := r.run("dynamics365", "custom-search", input)
+		require.Equal(t, core.Invalid, core.KindOf(err), "%s: %v", input, err)
+	}
+	_, err := r.run("dynamics365", "search-ani", `{}`)
+	require.Equal(t, core.Invalid, core.KindOf(err))
+}
+
+func TestDynamics365Creates(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, c := range []struct {
+		name, input, set, display string
+		holds                     map[string]any
+	}{
+		{"create-account", `{"name":"Lagerhaus \"Ü\"","revenue":"1200.5","numberofemployees":"12"}`, "accounts", `Lagerhaus "Ü"`, map[string]any{"revenue": 1200.5, "numberofemployees": float64(12)}},
+		{"create-contact", `{"firstname":"Lea","lastname":"Frei","parentcustomerid":"` + novak + `"}`, "contacts", "Lea Frei", map[string]any{"_parentcustomerid_value": novak}},
+		{"create-lead", `{"subject":"Plant","lastname":"Hansen","leadqualitycode":1}`, "leads", "Hansen", map[string]any{"subject": "Plant"}},
+		{"create-case", `{"title":"Broken","customerid":"` + milan + `","prioritycode":"1"}`, "incidents", "Broken", map[string]any{"_customerid_value": milan, "caseorigincode": float64(1), "prioritycode": float64(1)}},
+		{"create-case", `{"title":"Late","customerid":"` + novak + `","customertype":"account"}`, "incidents", "Late", map[string]any{"_customerid_value": novak}},
+		{"create-opportunity", `{"name":"Crane","estimatedvalue":5,"estimatedclosedate":"2026-05-01T12:00:00Z"}`, "opportunities", "Crane", map[string]any{"estimatedclosedate": "2026-05-01"}},
+		{"create-phone-call", `{"subject":"Call back","regardingobjectid":"` + missing + `","regardingtype":"incident"}`, "phonecalls", "Call back", map[string]any{"_regardingobjectid_value": missing, "directioncode": true}},
+		{"create-custom", `{"entity":"new_order","fields":{"new_name":"Order 7","new_amount":3}}`, "new_orders", "Order 7", map[string]any{"new_amount": float64(3)}},
+		{"create-custom", `{"entity":"Account","fields":{"name":"Seven"}}`, "accounts", "Seven", nil},
+	} {
+		_, records := r.shown("dynamics365", c.name, c.input)
+		require.Equal(t, []string{c.display}, names(records))
+		require.Equal(t, true, records[0]["screenPop"])
+		row := r.row(c.set, records[0]["id"].(string))
+		require.NotNil(t, row, c.name)
+		for column, value := range c.holds {
+			require.Equal(t, value, row[column], column)
+		}
+	}
+	for input, kind := range map[string]core.Kind{
+		`{"lastname":"Doe","emailaddress1":"jane@doe.example"}`:    core.Conflict, // the environment's rule
+		`{"lastname":"Doe","nickname":"J"}`:                        core.Invalid,  // not a standard field
+		`{"firstname":"Jane"}`:                                     core.Invalid,
+		`{"lastname":"Doe","parentcustomerid":"` + nobodyID + `"}`: core.Invalid,
+	} {
+		_, err := r.run("dynamics365", "create-contact", input)
+		require.Equal(t, kind, core.KindOf(err), "%s: %v", input, err)
+	}
+	_, err := r.run("dynamics365", "create-custom", `{"entity":"new_nothing","fields":{}}`)
+	require.ErrorContains(t, err, "no such table")
+	require.Equal(t, core.Invalid, core.KindOf(err))
+}
+
+func TestDynamics365WritesIntoRecords(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, records := r.shown("dynamics365", "update-record", `{"entity":"Case","id":"`+missing+`","fields":{"title":"Two missing","prioritycode":1}}`)
+	require.Equal(t, []string{"Two missing"}, names(records))
+	require.Equal(t, false, records[0]["screenPop"])
+	require.Equal(t, float64(1), r.row("incidents", missing)["prioritycode"])
+
+	_, err := r.run("dynamics365", "update-record", `{"entity":"contact","id":"`+nobodyID+`","fields":{"lastname":"Nobody"}}`)
+	require.Equal(t, core.NotFound, core.KindOf(err))
+	require.Nil(t, r.row("contacts", nobodyID), "a PATCH without If-Match makes the record")
+	_, err = r.run("dynamics365", "update-record", `{"entity":"contact","id":"`+milan+`","fields":{"nothing":"x"}}`)
+	require.ErrorContains(t, err, "property 'nothing'")
+	_, err = r.run("dynamics365", "update-record", `{"entity":"contact","id":"1)/x","fields":{}}`)
+	require.Equal(t, core.Invalid, core.KindOf(err))
+
+	r.shown("dynamics365", "add-note", `{"entity":"Case","id":"`+missing+`","text":"It's \"found\" <b>"}`)
+	r.shown("dynamics365", "add-note", `{"entity":"contact","id":"`+milan+`","text":"Hello","visible":true}`)
+	notes := r.dynamics().records["annotations"]
+	require.Len(t, notes, 2)
+	require.Equal(t, `It's "found" <b>`, notes[0]["notetext"])
+	require.Equal(t, missing, notes[0]["_objectid_value"])
+	require.Equal(t, "*WEB*Hello", notes[1]["notetext"])
+
+	_, records = r.shown("dynamics365", "data-memorialization", `{"updates":[
+		{"entity":"incident","entityId":"`+missing+`","fields":{"description":"Solved"}},
+		{"entity":"contact","entityId":"`+milan+`","fields":{"description":"Called"}}]}`)
+	require.Len(t, records, 2)
+	require.Equal(t, "Solved", r.row("incidents", missing)["description"])
+	require.Equal(t, "Called", r.row("contacts", milan)["description"])
+	_, err = r.run("dynamics365", "data-memorialization", `{"updates":[
+		{"entity":"incident","entityId":"`+missing+`","fields":{"description":"Lost"}}, {"entity":"contact","entityId":"1"}]}`)
+	require.Equal(t, core.Invalid, core.KindOf(err))
+	require.Equal(t, "Solved", r.row("incidents", missing)["description"], "all are checked before the first is written")
+}
+
+func TestDynamics365Activities(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	_, records := r.shown("dynamics365", "create-call", `{"entity":"contact","id":"`+milan+`","phoneNumber":"+41615550102","direction":"Outbound",
+		"startTime":"2026-02-03T04:05:06Z","durationSeconds":61,"notes":"Asked for a price","agentId":"`+agent+`","agentName":"Robin"}`)
+	call := r.row("phonecalls", records[0]["id"].(string))
+	require.Equal(t, milan, call["_regardingobjectid_value"])
+	require.Equal(t, true, call["directioncode"])
+	require.Equal(t, "2026-02-03T04:06:07.000Z", call["actualend"])
+	require.Equal(t, float64(2), call["actualdurationminutes"])
+	require.Contains(t, call["description"], "Asked for a price")
+	require.Equal(t, []any{float64(1), float64(2)}, []any{call["statecode"], call["statuscode"]})
+	require.Equal(t, []any{
+		map[string]any{"partyid_contact@odata.bind": "/contacts(" + milan + ")", "participationtypemask": float64(2)},
+		map[string]any{"partyid_systemuser@odata.bind": "/systemusers(" + agent + ")", "participationtypemask": float64(1)},
+	}, call["phonecall_activity_parties"])
+
+	_, records = r.shown("dynamics365", "update-data-linkage", `{"entity":"phonecall","entityId":"`+call["activityid"].(string)+`",
+		"relatedObject":{"name":"Case","value":"`+missing+`"}}`)
+	require.Len(t, records, 1)
+	require.Equal(t, missing, call["_regardingobjectid_value"])
+	r.shown("dynamics365", "update-data-linkage", `{"entity":"Case","entityId":"`+missing+`","relatedObject":{"entityType":"account","value":"`+novak+`"}}`)
+	require.Equal(t, novak, r.row("incidents", missing)["_customerid_value"])
+	_, err := r.run("dynamics365", "update-data-linkage", `{"entity":"Case","entityId":"`+missing+`","relatedObject":{"entityType":"lead","value":"`+novak+`"}}`)
+	require.Equal(t, core.Invalid, core.KindOf(err))
+
+	_, records = r.shown("dynamics365", "timeline", `{"cxoneContact":{"direction":"Inbound","ani":"+41615550102","dnis":"+41800","agentName":"Robin",
+		"callDurationInSeconds":90,"startTime":"2026-02-03T04:05:06Z","dispositionNotes":"Fine"},
+		"integration":[{"entity":"Case","entityId":"`+missing+`"},{"entity":"contact","entityId":"`+milan+`"}]}`)
+	require.Len(t, records, 2)
+	for i, id := range []string{missing, milan} {
+		call := r.row("phonecalls", records[i]["id"].(string))
+		require.Equal(t, id, call["_regardingobjectid_value"])
+		require.Equal(t, "+41615550102", call["phonenumber"])
+		require.Equal(t, []any{float64(1), float64(4)}, []any{call["statecode"], call["statuscode"]})
+	}
+	_, records = r.shown("dynamics365", "timeline", `{"cxoneContact":{"channelType":"WhatsApp"},"integration":[{"entity":"contact","entityId":"`+milan+`"}]}`)
+	require.Equal(t, []string{"Inbound WhatsApp contact"}, names(records))
+	require.Equal(t, float64(5), r.row("tasks", records[0]["id"].(string))["statuscode"])
+}
+
+func TestDynamics365Refusals(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Fault("dynamics365", Fault{Status: 429, Header: map[string]string{"Retry-After": "7"}, Times: 9, Body: `{"error":{"code":"0x80072322","message":"Number of requests exceeded the limit of 6000 over time window of 300 seconds."}}`})
+	_, err := r.run("dynamics365", "create-lead", `{"subject":"x","lastname":"y"}`)
+	require.Equal(t, core.Throttled, core.KindOf(err))
+	require.Len(t, r.dynamics().records["leads"], 1)
+
+	r = newRig(t)
+	r.Fault("dynamics365", Fault{Status: http.StatusNoContent}) // without the header
+	_, err = r.run("dynamics365", "create-lead", `{"subject":"x","lastname":"y"}`)
+	require.Equal(t, core.Uncertain, core.KindOf(err))
+}
+
+func TestDynamics365OperationsAreAllRun(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var all []string
+	for _, op := range r.operations.All() {
+		if op.Integration == "dynamics365" {
+			all = append(all, op.Name)
+		}
+	}
+	require.Equal(t, []string{
+		"add-note", "create-account", "create-call", "create-case", "create-contact", "create-custom", "create-lead",
+		"create-opportunity", "create-phone-call", "custom-search", "data-memorialization", "search-ani", "timeline",
+		"update-data-linkage", "update-record",
+	}, all)
+}
