@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -43,9 +44,14 @@ func serveCRM(ctx context.Context, _ string, out io.Writer) error {
 	}
 	return serveHandler(ctx, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(answer)
+		writeJSON(w, answer)
 	}), out)
+}
+
+func writeJSON(w http.ResponseWriter, text []byte) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text))) // the load generator reads no chunks
+	_, _ = w.Write(text)
 }
 
 // What a script sends, and what it gets.
@@ -113,8 +119,12 @@ func serveExecute(ctx context.Context, crm string, out io.Writer) error {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(answer)
+		text, err := json.Marshal(answer)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		writeJSON(w, text)
 	}), out)
 }
 

@@ -42,7 +42,7 @@ func (h *hub) connections() error {
 	return err
 }
 
-func (h *hub) catalogue() *integration.Catalogue { return h.mapped.integrations.Get() }
+func (h *hub) catalogue() *integration.Catalogue { return h.mapped.integrations() }
 
 // base is the one address of the hub, from its configuration alone: no request
 // can change where a provider sends its answer.
@@ -100,7 +100,7 @@ func (h *hub) breakerChanged(u outbound.Upstream) {
 func (h *hub) people() error {
 	tenants := func() []string {
 		var names []string
-		for _, t := range h.mapped.directory.Get().Tenants() {
+		for _, t := range h.mapped.directory().Tenants() {
 			names = append(names, t.Name)
 		}
 		return names
@@ -119,13 +119,14 @@ func (h *hub) people() error {
 	h.console, err = console.New(console.Options{
 		Identity: h.identity, Integrations: h.catalogue, Authorizations: h.authorizations, Upstreams: h.outbound.Upstreams,
 		Tenant: func(name string) string {
-			if t, ok := h.mapped.directory.Get().Tenant(name); ok {
+			if t, ok := h.mapped.directory().Tenant(name); ok {
 				return t.Title
 			}
 			return name
 		},
-		BaseURL: func() string { base, _ := h.base(); return base }, // without one the console is wherever it was called
-		Check:   h.check, SingleSignOn: label, Clock: h.clock, Version: version, Log: h.log,
+		BaseURL:  func() string { base, _ := h.base(); return base }, // without one the console is wherever it was called
+		Mappings: h.mappingState, Operations: h.mapped.operations, Try: h.try, Executions: h.recorder,
+		Check: h.check, SingleSignOn: label, Clock: h.clock, Version: version, Log: h.log,
 	})
 	if err != nil {
 		return err
@@ -139,7 +140,7 @@ func (h *hub) people() error {
 func (h *hub) foreign(tenant, upn string) bool {
 	_, domain, _ := strings.Cut(upn, "@")
 	foreign := false
-	for _, t := range h.mapped.directory.Get().Tenants() {
+	for _, t := range h.mapped.directory().Tenants() {
 		for _, u := range t.Users() {
 			if _, d, _ := strings.Cut(u.UPN, "@"); strings.EqualFold(d, domain) {
 				if t.Name == tenant {

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tandem/adapters/console/identity"
+	"tandem/adapters/cxone"
+	"tandem/adapters/powerautomate"
 	"tandem/cmd/internal/sandbox"
 	"tandem/core"
 	"tandem/core/observe"
@@ -87,10 +89,7 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 			return nil
 		}
 		flow.Hub = "http://" + h.callers.Addr().String()
-		if flow.Key, err = demoKey(ctx, h.db); err != nil {
-			return err
-		}
-		if err := s.play(ctx); err != nil {
+		if err := s.tellAll(ctx, h, vendors); err != nil {
 			return fmt.Errorf("the story broke off: %w", err)
 		}
 		if d.Once {
@@ -102,10 +101,34 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 	return group.Wait()
 }
 
-func demoKey(ctx context.Context, db *store.DB) (string, error) {
+// tellAll makes the keys and plays the story of each platform.
+func (s *story) tellAll(ctx context.Context, h *hub, vendors *sandbox.Vendors) (err error) {
+	studio, stranger := &sandbox.Studio{Hub: s.flow.Hub}, &sandbox.Studio{Hub: s.flow.Hub}
+	for _, k := range []struct {
+		key                   *string
+		tenant, adapter, user string
+	}{
+		{&s.flow.Key, demoTenant, powerautomate.Platform, demoUser},
+		{&studio.Key, demoTenant, cxone.Platform, demoUser},
+		{&stranger.Key, "fabrikam", cxone.Platform, "admin@fabrikam.example"},
+	} {
+		if *k.key, err = demoKey(ctx, h.db, k.tenant, k.adapter, k.user); err != nil {
+			return err
+		}
+	}
+	if err := s.play(ctx); err != nil {
+		return err
+	}
+	if err := h.connect(ctx, demoConnections); err != nil {
+		return err
+	}
+	return s.script(ctx, studio, stranger, vendors)
+}
+
+func demoKey(ctx context.Context, db *store.DB, tenant, adapter, user string) (string, error) {
 	key, hash := server.NewKey()
 	now := core.SystemClock{}.Now()
-	row := store.APIKey{Hash: hash[:], ID: core.NewID(now), Tenant: demoTenant, Adapter: "powerautomate", UPN: demoUser, CreatedMs: now.UnixMilli()}
+	row := store.APIKey{Hash: hash[:], ID: core.NewID(now), Tenant: tenant, Adapter: adapter, UPN: user, CreatedMs: now.UnixMilli()}
 	return key, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertAPIKey(ctx, row) })
 }
 
@@ -117,7 +140,7 @@ type story struct {
 }
 
 func (s *story) tell(who, format string, args ...any) {
-	fmt.Fprintf(s.out, "%7.1f ms  %-5s %s\n", float64(time.Since(s.began).Microseconds())/1000, who, fmt.Sprintf(format, args...))
+	fmt.Fprintf(s.out, "%7.1f ms  %-6s %s\n", float64(time.Since(s.began).Microseconds())/1000, who, fmt.Sprintf(format, args...))
 }
 
 // play is the seed of all integrations: a task is added, a flow is told, looks

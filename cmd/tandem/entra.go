@@ -15,7 +15,7 @@ func (h *hub) entra() (server.TokenVerifier, error) {
 		Issuer: c.EntraIssuer, Audience: c.EntraAudience, JWKSURL: c.EntraJWKSURL,
 		HTTPClient: h.outbound.HTTPClient(), Clock: h.clock,
 		Resolve: func(tid, upn string) (core.Caller, error) {
-			tenant, ok := h.mapped.directory.Get().TenantByEntraID(tid)
+			tenant, ok := h.mapped.directory().TenantByEntraID(tid)
 			if !ok {
 				return core.Caller{}, core.Errorf(core.Forbidden, "no tenant of the directory has the Entra ID %s", tid)
 			}

@@ -7,15 +7,19 @@ import (
 	"os"
 	"slices"
 
+	"tandem/adapters/cxone"
 	"tandem/core/directory"
 	"tandem/core/flow"
 	"tandem/core/integration"
 	"tandem/core/mapping"
+	"tandem/core/operation"
 	"tandem/mappings"
 )
 
 type mappingsCommand struct {
 	Lint   mappingsLint   `cmd:"" help:"Print everything that is wrong with the mapping files; exit 1 if anything is."`
+	Test   mappingsTest   `cmd:"" help:"Run the tests of operations against their recorded answers; exit 1 if one fails."`
+	Try    mappingsTry    `cmd:"" help:"Run one operation and print every call, against recorded answers or live."`
 	New    mappingsNew    `cmd:"" help:"Write a new operation with its test, ready to be edited."`
 	Schema mappingsSchema `cmd:"" help:"Print the JSON Schema of a kind of file, for editors."`
 }
@@ -56,6 +60,9 @@ type contents struct {
 	directory    *directory.Directory
 	flows        map[string]*flow.Workflow
 	integrations *integration.Catalogue
+	operations   *operation.Catalogue
+	// configurations are those of CXone.
+	configurations *cxone.Configurations
 }
 
 // check reads all that a set holds and how its parts fit together.
@@ -66,6 +73,14 @@ func check(set *mapping.Set) (contents, []mapping.Finding) {
 	c.flows, found = flow.Load(set)
 	findings = append(findings, found...)
 	c.integrations, found = integration.Load(set)
+	findings = append(findings, found...)
+	c.operations, found = operation.Load(set, c.integrations)
+	findings = append(findings, found...)
+	var tenants []string
+	for _, t := range c.directory.Tenants() {
+		tenants = append(tenants, t.Name)
+	}
+	c.configurations, found = cxone.Load(set, c.integrations, c.operations, tenants)
 	findings = append(findings, found...)
 	if len(findings) == 0 {
 		findings = c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows)))

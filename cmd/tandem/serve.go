@@ -17,14 +17,17 @@ import (
 	"tandem/adapters/admin"
 	"tandem/adapters/console"
 	"tandem/adapters/console/identity"
+	"tandem/adapters/cxone"
 	"tandem/adapters/powerautomate"
 	"tandem/authstore"
 	"tandem/core"
 	"tandem/core/delivery"
 	"tandem/core/directory"
 	"tandem/core/engine"
+	"tandem/core/execution"
 	"tandem/core/jobs"
 	"tandem/core/observe"
+	"tandem/core/operation"
 	"tandem/core/outbound"
 	"tandem/core/server"
 	"tandem/core/store"
@@ -74,6 +77,9 @@ type hub struct {
 	console        *console.Console
 	engine         *engine.Engine
 	deliverer      *delivery.Deliverer
+	runner         *operation.Runner
+	recorder       *execution.Recorder
+	answers        *execution.FirstAnswers
 	jobs           *jobs.Engine
 	mapped         *mapped
 	public         *server.Server
@@ -128,9 +134,14 @@ func (h *hub) rooms(ctx context.Context) (err error) {
 		Chance: rand.Float64, Observe: h.attempted, Failed: h.failed,
 	})
 	h.engine = engine.New(engine.Options{DB: h.db, Clock: h.clock, Deliver: h.deliverer.Wake, Observe: h.happened})
-	if h.mapped, err = loadMappings(ctx, mappingFiles(c)(), h.engine); err != nil {
+	if h.mapped, err = loadMappings(ctx, mappingFiles(c)(), h.engine, h.clock); err != nil {
 		return err
 	}
+	h.recorder = execution.NewRecorder(execution.Options{DB: h.db, Clock: h.clock, Failed: h.failed})
+	h.answers = execution.NewFirstAnswers(h.db, h.clock)
+	h.runner = operation.NewRunner(operation.Options{
+		Upstream: h.outbound, Connections: h.authorizations, Integrations: h.catalogue, Clock: h.clock,
+	})
 	h.jobs, err = jobs.New(ctx, h.db, h.duties(), h.log)
 	return err
 }
@@ -158,7 +169,7 @@ func (h *hub) failed(msg string, err error) { h.log.Error(msg, "error", err) }
 
 // mayReceive tells whether the owner of a trigger still may see what it asks for.
 func (h *hub) mayReceive(t store.Trigger) error {
-	tenant, ok := h.mapped.directory.Get().Tenant(t.Tenant)
+	tenant, ok := h.mapped.directory().Tenant(t.Tenant)
 	if !ok {
 		return core.Errorf(core.Forbidden, "tenant %s is no longer in the directory", t.Tenant)
 	}
@@ -199,6 +210,7 @@ func (h *hub) prune(ctx context.Context) error {
 	}
 	for _, delete := range []func(context.Context, *store.Tx) (int, error){
 		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTasks(ctx, kept, step) },
+		func(ctx context.Context, tx *store.Tx) (int, error) { return execution.Prune(ctx, tx, now, step) },
 		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneTriggers(ctx, kept, step) },
 		func(ctx context.Context, tx *store.Tx) (int, error) {
 			return tx.PruneReplays(ctx, now.Add(-engine.KeyLife), step)
@@ -244,11 +256,15 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	}
 	callers := server.NewCallers(h.db, entra)
 	powerautomate.New(powerautomate.Options{
-		Engine: h.engine, Triggers: h.deliverer, Directory: h.mapped.directory.Get, Workflow: h.mapped.workflow,
+		Engine: h.engine, Triggers: h.deliverer, Directory: h.mapped.directory, Workflow: h.mapped.workflow,
 		Callers: callers, BaseURL: h.public.BaseURL,
 	}).Mount(h.public.Echo())
+	cxone.New(cxone.Options{
+		Callers: callers, Directory: h.mapped.directory, Configurations: h.mapped.configurations, Runner: h.runner,
+		Answers: h.answers, Results: execution.NewResults(h.recorder), Recorder: executions{h.recorder, h.metrics}, Sealer: h.sealer, Clock: h.clock,
+	}).Mount(h.public.Echo())
 	admin.New(admin.Options{
-		Callers: callers, Directory: h.mapped.directory.Get, Triggers: h.deliverer, Reader: h.db, Tasks: h.engine,
+		Callers: callers, Directory: h.mapped.directory, Triggers: h.deliverer, Reader: h.db, Tasks: h.engine,
 	}).Mount(h.private.Echo())
 	h.health.Add("database", h.db.Ping)
 	h.metrics.BuildInfo(version, "")
@@ -288,8 +304,12 @@ func (h *hub) depths() error {
 	)
 }
 
-// stopTime bounds the end of the hub.
-const stopTime = 14 * time.Second
+// stopTime bounds the end of the hub, workflowTime the part of it that it waits
+// for workflows.
+const (
+	stopTime     = 14 * time.Second
+	workflowTime = 8 * time.Second
+)
 
 // serve runs the hub until ctx ends or a part of it fails, and closes it. ready
 // is called when it answers.
@@ -306,7 +326,12 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	defer stopCalls()
 	group.Go(func() error {
 		defer stopRooms()
-		return h.public.Serve(open, h.callers)
+		err := h.public.Serve(open, h.callers)
+		// Workflows whose callers have gone away may still be at work.
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), workflowTime)
+		defer cancel()
+		h.answers.Wait(last)
+		return err
 	})
 	var work errgroup.Group
 	work.Go(func() error { h.deliverer.Run(rooms); return nil })
@@ -314,6 +339,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow could not be stepped", "task", id, "error", err) })
 		return nil
 	})
+	work.Go(func() error { h.recorder.Run(rooms); return nil })
 	work.Go(func() error { h.watchKeys(rooms); return nil })
 	work.Go(func() error { h.authorizations.Run(rooms); return nil })
 	work.Go(func() error {

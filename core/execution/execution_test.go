@@ -112,17 +112,17 @@ func TestRunsAreBounded(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		r.Run(ctx) // writes what is left
-		prune := func(now time.Time) (more bool) {
+		prune := func(now time.Time) (n int) {
 			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
-				more, err = execution.Prune(ctx, tx, now, 200)
+				n, err = execution.Prune(ctx, tx, now, 200)
 				return err
 			}))
-			return more
+			return n
 		}
 		week := 7 * 24 * time.Hour
-		require.False(t, prune(noon.Add(week)))
-		require.True(t, prune(noon.Add(week+210*time.Second)))
-		require.False(t, prune(noon.Add(week+210*time.Second)))
+		require.Zero(t, prune(noon.Add(week)))
+		require.Equal(t, 200, prune(noon.Add(week+210*time.Second)))
+		require.Equal(t, 10, prune(noon.Add(week+210*time.Second)))
 		runs, err := r.List(t.Context(), execution.Filter{Tenant: "contoso", Limit: 1000})
 		require.NoError(t, err)
 		require.Len(t, runs, 40)

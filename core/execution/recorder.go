@@ -3,6 +3,7 @@ package execution
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,7 +159,7 @@ func (r *Recorder) flush(ctx context.Context) {
 // tenant any more.
 func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
 	r.flush(ctx)
-	rows, err := r.o.DB.Executions(ctx, f.Tenant, f.Before, f.Failed, f.Title, f.Limit)
+	rows, err := r.o.DB.Executions(ctx, f.Tenant, f.Before, f.Failed, strings.ToLower(f.Title), f.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -192,17 +193,17 @@ func fromRow(row store.Execution) (Run, error) {
 	}, err
 }
 
-// Prune deletes, up to limit of each, what has been kept long enough, and tells
-// whether there may be more.
-func Prune(ctx context.Context, tx *store.Tx, now time.Time, limit int) (more bool, err error) {
+// Prune deletes, up to limit of each, what has been kept long enough, and returns
+// how many of the kind that has most.
+func Prune(ctx context.Context, tx *store.Tx, now time.Time, limit int) (int, error) {
 	runs, err := tx.PruneExecutions(ctx, now.Add(-runLife), keepRuns, limit)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	answers, err := tx.PruneFirstAnswers(ctx, now.Add(-lostLife), limit)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	results, err := tx.PruneCachedResults(ctx, now, keepResults, limit)
-	return runs == limit || answers == limit || results == limit, err
+	return max(runs, answers, results), err
 }

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"tandem/adapters/console"
+	"tandem/core/mapping"
+)
+
+// mappingState is what a tenant's people may know about the mapping files:
+// nothing of those that belong to another tenant.
+func (h *hub) mappingState(tenant string) console.MappingState {
+	s := shownTo(tenant, h.mapped.current.Load(), h.mapped.refused.Load())
+	s.Folder = h.config.MappingsDir != ""
+	return s
+}
+
+// shownTo is mappingState for a set in force and the one that was refused after
+// it, if there is one.
+func shownTo(tenant string, f *force, r *refusal) console.MappingState {
+	s := console.MappingState{Hash: f.set.Hash, Loaded: f.loaded}
+	owners := map[string]string{}
+	for _, file := range f.set.Files {
+		owners[file.Path] = ownerOf(file)
+	}
+	if r != nil {
+		for _, file := range r.set.Files {
+			if owner := ownerOf(file); owner != "" {
+				owners[file.Path] = owner
+			}
+		}
+	}
+	hidden := func(name string) bool {
+		owner, known := owners[name]
+		if !known && (strings.HasPrefix(name, "directory/") || strings.HasPrefix(name, "cxone/")) && len(f.directory.Tenants()) > 1 {
+			owner = strings.TrimSuffix(path.Base(name), path.Ext(name)) // nobody could read whose it is
+		}
+		return owner != "" && owner != tenant
+	}
+	files := map[string]console.MappingFile{}
+	inForce := map[string][]byte{}
+	for _, file := range f.set.Files {
+		inForce[file.Path] = file.Data
+		files[file.Path] = console.MappingFile{
+			Path: file.Path, Kind: kindOfPath(file.Path), Size: len(file.Data), Hash: hashOf(file.Data), State: console.FileInForce,
+		}
+	}
+	if r != nil {
+		s.Refused = refuse(files, inForce, r, hidden)
+	}
+	maps.DeleteFunc(files, func(name string, _ console.MappingFile) bool { return hidden(name) })
+	s.Files = slices.SortedFunc(maps.Values(files), func(a, b console.MappingFile) int { return cmp.Compare(a.Path, b.Path) })
+	return s
+}
+
+// refuse marks the files of a set that was not taken over, and says why.
+func refuse(files map[string]console.MappingFile, inForce map[string][]byte, r *refusal, hidden func(string) bool) *console.Refusal {
+	shown := &console.Refusal{At: r.at, Hash: r.set.Hash}
+	lines := map[string][]string{}
+	mark := func(name string, data []byte) {
+		old, ok := inForce[name]
+		switch {
+		case !ok:
+			files[name] = console.MappingFile{Path: name, Kind: kindOfPath(name), Size: len(data), Hash: hashOf(data), State: console.FileRefused}
+		case data == nil || !bytes.Equal(old, data):
+			file := files[name]
+			file.State = console.FileChanged
+			files[name] = file
+		}
+	}
+	for _, file := range r.set.Files {
+		lines[file.Path] = strings.Split(string(file.Data), "\n")
+		mark(file.Path, file.Data)
+	}
+	for _, finding := range r.findings {
+		if lines[finding.File] == nil {
+			mark(finding.File, nil) // it could not be read
+		}
+		if hidden(finding.File) {
+			continue
+		}
+		shown.Findings = append(shown.Findings, finding)
+		text := ""
+		if all := lines[finding.File]; finding.Line <= len(all) {
+			text = all[finding.Line-1]
+		}
+		shown.Lines = append(shown.Lines, text)
+	}
+	return shown
+}
+
+func hashOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// ownerOf returns the tenant that a file names; empty for one that is for all.
+func ownerOf(f mapping.File) string {
+	for i := 0; f.Root != nil && f.Root.Kind == yaml.MappingNode && i+1 < len(f.Root.Content); i += 2 {
+		if f.Root.Content[i].Value == "tenant" {
+			return f.Root.Content[i+1].Value
+		}
+	}
+	return ""
+}
+
+// kindOfPath names what a file is for.
+func kindOfPath(name string) string {
+	folder, base := path.Split(name)
+	switch {
+	case folder == "directory/":
+		return "directory"
+	case folder == "workflows/":
+		return "workflow"
+	case name == "webex/nodes.yaml":
+		return "nodes"
+	case base == "integration.yaml":
+		return "integration"
+	case base == "entities.yaml":
+		return "entities"
+	case strings.HasSuffix(base, "_test.yaml"):
+		return "operation-test"
+	case folder == "cxone/":
+		return "cxone-configurations"
+	default:
+		return "operation"
+	}
+}

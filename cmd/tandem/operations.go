@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"tandem/adapters/console"
+	"tandem/core"
+	"tandem/core/execution"
+	"tandem/core/observe"
+	"tandem/core/operation"
+)
+
+// executions keeps runs and counts them.
+type executions struct {
+	*execution.Recorder
+
+	metrics *observe.Metrics
+}
+
+// Count counts a run; outcome is one of the platform's words.
+func (e executions) Count(platform, outcome string, d time.Duration) {
+	e.metrics.Executed(platform, outcome, d)
+}
+
+// tryTime bounds a run in the playground.
+const tryTime = 30 * time.Second
+
+// try runs an operation for somebody in the console. A live run is kept among
+// the executions.
+func (h *hub) try(ctx context.Context, t console.Trial) console.Outcome {
+	if t.Test != "" {
+		return h.tryRecorded(ctx, t)
+	}
+	now := h.clock.Now()
+	id, took := core.NewID(now), core.Stopwatch()
+	result, err := h.runner.Run(ctx, operation.Request{
+		Tenant: t.Tenant, Operation: t.Operation, Authorization: t.Authorization, Input: t.Input, ID: id, Timeout: tryTime, Detail: true,
+	})
+	mask := t.Operation.Mask(t.Input)
+	run := execution.Run{
+		ID: id, Tenant: t.Tenant, Platform: "console", Title: "Playground / " + t.Operation.Title,
+		Integration: t.Operation.Integration, Operation: t.Operation.Name, Outcome: "ok", Caller: t.By,
+		Began: now, Duration: took(), Steps: result.Steps, Input: mask.JSON(t.Input),
+	}
+	if err != nil {
+		run.Outcome, run.Failed, run.Message = string(core.KindOf(err)), true, mask.Text(err.Error())
+	} else {
+		run.Result = mask.JSON(result.Output)
+	}
+	h.metrics.Executed(run.Platform, run.Outcome, run.Duration)
+	h.recorder.Record(run)
+	return console.Outcome{Result: result, Err: err}
+}
+
+// tryRecorded runs an operation against the recorded answers of one of its tests.
+func (h *hub) tryRecorded(ctx context.Context, t console.Trial) console.Outcome {
+	catalogue := h.mapped.operations()
+	for _, test := range catalogue.Tests(t.Operation) {
+		if test.Name == t.Test {
+			changed := *test
+			changed.Input = t.Input
+			result, differences := catalogue.RunTest(ctx, t.Operation, &changed)
+			return console.Outcome{Result: result, Differences: differences}
+		}
+	}
+	return console.Outcome{Result: &operation.Result{}, Err: core.Errorf(core.NotFound, "the operation has no test %q any more", t.Test)}
+}
