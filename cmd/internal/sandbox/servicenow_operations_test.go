@@ -152,7 +152,7 @@ func TestServiceNowWritesIntoRecords(t *testing.T) {
 	before := len(r.Ledger("servicenow"))
 	_, err = r.run("servicenow", "data-memorialization", `{"updates":[
 		{"entity":"incident","entityId":"`+incident+`","fields":{"work_notes":"memo"}},
-		{"entity":"incident","entityId":"`+incident+`","fields":{"wrok_notes":"memo"}}]}`)
+		{"entity":"incident","entityId":"`+incident+`","fields":{"work_note":"memo"}}]}`)
 	require.Equal(t, core.Invalid, core.KindOf(err), "%v", err)
 	require.Len(t, r.Ledger("servicenow"), before, "not the first one either")
 	require.Empty(t, r.snow().left(), "nothing was sent that the instance ignores")
