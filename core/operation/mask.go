@@ -188,12 +188,18 @@ func (m *Mask) numbers(s string) string {
 	return b.String()
 }
 
-// between are the signs between the digits of a number, and encoded are those
-// in a percent-encoded text.
-const (
-	between = "+() ./-*%\\"
-	encoded = "20 2b 28 29 2d 2e 2f 25 2a 5c"
-)
+// between are the signs between the digits of a number.
+const between = "+() ./-*%\\"
+
+// encoded tells whether a percent-encoded sign that is between digits stands at
+// i.
+func encoded(s string, i int) bool {
+	if s[i] != '%' || i+2 >= len(s) {
+		return false
+	}
+	sign, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+	return err == nil && strings.IndexByte(between, byte(sign)) >= 0
+}
 
 // phoneAt looks for a run of digits and signs that begins at i: where it ends,
 // its digits, and where to look next.
@@ -209,7 +215,7 @@ func phoneAt(s string, i int) (end int, number string, next int) {
 			digits = append(digits, c)
 			i++
 			end = i
-		case c == '%' && i+2 < len(s) && strings.Contains(encoded, strings.ToLower(s[i+1:i+3])):
+		case encoded(s, i):
 			i += 3
 		case strings.IndexByte(between, c) >= 0:
 			i++
