@@ -54,7 +54,7 @@ func fieldOf(r *run, args []any) (any, error) {
 		}
 		return nil, core.Errorf(core.Invalid, "%s has no known field %s%s", e.Name, mapping.Quote(s), mapping.Suggest(s, known))
 	}
-	return fragment{"", f.Name}, r.spend(len(e.Fields))
+	return fragment{text: f.Name}, r.spend(len(e.Fields))
 }
 
 func phoneFields(r *run, args []any) (any, error) {
@@ -65,7 +65,7 @@ func phoneFields(r *run, args []any) (any, error) {
 	list := []any{}
 	for _, f := range e.Fields {
 		if f.Type == "phone" {
-			list = append(list, fragment{"", f.Name})
+			list = append(list, fragment{text: f.Name})
 		}
 	}
 	return list, r.spend(len(e.Fields))

@@ -111,6 +111,9 @@ func syntaxError(err error) error {
 	if strings.Contains(message, "maximum allowed nodes") {
 		message = fmt.Sprintf("more than %d parts: make named values of some", maxNodes)
 	}
+	if message == `unexpected token Operator(":")` {
+		message += " (an object that map and its like give stands in brackets: ({...}))"
+	}
 	if quoted := mapping.Quote(message); len(message) > 200 || quoted[1:len(quoted)-1] != message && strings.ContainsAny(message, "\n\r") {
 		message = quoted
 	}

@@ -2,33 +2,22 @@ package expression_test
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/core"
 	"tandem/core/expression"
 )
 
-// eval evaluates an expression with some data, as JSON.
-func eval(t *testing.T, source string, env *expression.Env) (string, error) {
-	t.Helper()
-	p, err := expression.Compile(source, names())
-	require.NoError(t, err, source)
-	v, err := p.Eval(env)
-	if err != nil {
-		return "", err
-	}
-	text, err := json.Marshal(v)
-	require.NoError(t, err)
-	return string(text), nil
-}
-
-
 func names() expression.Names {
 	return expression.Names{
-		Values: []string{"v"}, Steps: map[string][]string{"find": {"records"}}, Answer: true, Loops: []string{"item"},
+		Values: []string{"v", "w"}, Steps: map[string][]string{"find": {"records"}}, Answer: true, Loops: []string{"item"},
 		Entities: expression.NewEntities([]expression.Entity{
-			{Name: "Contact", Label: "Contact", Keys: map[string]string{"set": "contacts"}, Fields: []expression.EntityField{
+			{Name: "Contact", Label: "Person", Keys: map[string]string{"set": "contacts"}, Fields: []expression.EntityField{
 				{Name: "Phone", Label: "Phone", Type: "phone", Updatable: true},
 				{Name: "MobilePhone", Label: "Mobile", Type: "phone"},
 				{Name: "Email", Label: "E-mail", Type: "email"},
@@ -36,4 +25,361 @@ func names() expression.Names {
 			{Name: "Case", Label: "Case"},
 		}),
 	}
+}
+
+func decode(t testing.TB, text string) map[string]any {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	var v map[string]any
+	require.NoError(t, d.Decode(&v))
+	return v
+}
+
+// env is the data that most tests look at; numbers are json.Number.
+func env(t testing.TB) *expression.Env {
+	t.Helper()
+	return &expression.Env{
+		Input: decode(t, `{"text": "Grüße, O'Neil", "n": 7, "big": 12345678901234567890, "half": 2.5, "yes": true, "empty": "",
+			"list": [3, 1, 2], "words": ["b", "a", "b"], "object": {"b": 2, "a": "x", "c": null, "d": {"e": [1]}},
+			"phone": "+41445551234", "evil": "' OR Name LIKE '%", "lines": "a\nb", "caret": "a^ORb", "fragment": null}`),
+		Values:   map[string]any{"v": "value"},
+		Steps:    map[string]any{"find": decode(t, `{"status": 200, "ok": true, "records": [{"Id": "1"}], "body": {"a": [{"b": 1}]}}`)},
+		Body:     decode(t, `{"records": [{"Id": "003", "Name": "Jane", "Account": {"Name": "Acme"}}], "done": true}`),
+		Status:   200,
+		Headers:  map[string]any{"retry-after": "3"},
+		Base:     "https://acme.example",
+		Settings: map[string]string{"domain": "acme"},
+		Context: map[string]any{"tenant": "t", "now": "2026-01-02T03:04:05.000Z", "card": map[string]any{
+			"Contact": []any{map[string]any{"name": "Email", "label": "E-mail"}, map[string]any{"name": "Account.Name"}},
+		}},
+		Loops: map[string]any{"item": map[string]any{"x": 1}},
+		Index: 4,
+	}
+}
+
+// evaluate compiles and evaluates; the result comes back as JSON.
+func evaluate(t testing.TB, source string, e *expression.Env) (string, error) {
+	t.Helper()
+	p, err := expression.Compile(source, names())
+	require.NoError(t, err, source)
+	v, err := p.Eval(e)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	require.NoError(t, encoder.Encode(v))
+	return strings.TrimSpace(b.String()), nil
+}
+
+// gives runs a table of expressions and the JSON that they give.
+func gives(t *testing.T, table [][2]string) {
+	t.Helper()
+	for _, c := range table {
+		got, err := evaluate(t, c[0], env(t))
+		require.NoError(t, err, c[0])
+		require.Equal(t, c[1], got, c[0])
+	}
+}
+
+// refuses runs a table of expressions and the errors in which they end.
+func refuses(t *testing.T, kind core.Kind, table [][2]string) {
+	t.Helper()
+	for _, c := range table {
+		_, err := evaluate(t, c[0], env(t))
+		e, ok := errors.AsType[*core.Error](err)
+		require.True(t, ok, "%s: %v", c[0], err)
+		require.Equal(t, kind, e.Kind, "%s: %v", c[0], err)
+		require.Contains(t, e.Message, c[1], c[0])
+		if kind == core.Mapping {
+			require.Equal(t, "MAPPING_ERROR", e.Code)
+			require.NotContains(t, e.Message, "Neil", "no value may be told")
+			require.NotContains(t, e.Message, "LIKE '", "no value may be told")
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	gives(t, [][2]string{
+		{`input.n`, `7`},
+		{`input["text"]`, `"Grüße, O'Neil"`},
+		{`input.absent`, `null`},
+		{`input.absent?.x.y[0].z`, `null`},
+		{`input.object.d.e[0]`, `1`},
+		{`input.object.d?.e[9]`, `null`},
+		{`input.list[-1]`, `2`},
+		{`input.list[1:]`, `[1,2]`},
+		{`input.text[:5]`, `"Grüße"`},
+		{`input.text[-6:-1]`, `"O'Nei"`},
+		{`input.absent[1:2]`, `null`},
+		{`values.v + "/" + base`, `"value/https://acme.example"`},
+		{`values.w`, `null`},
+		{`steps.find.records[0].Id`, `"1"`},
+		{`steps["find"].body.a[0]["b"]`, `1`},
+		{`body.records[0].Account.Name`, `"Acme"`},
+		{`[status, headers["retry-after"], settings.domain, settings.other]`, `[200,"3","acme",null]`},
+		{`context.now`, `"2026-01-02T03:04:05.000Z"`},
+		{`item.x + index`, `5`},
+		{`{a: 1, "b c": [input.n], (input.words[0]): nil}`, `{"a":1,"b":null,"b c":[7]}`},
+		{`input.yes ? "y" : "n"`, `"y"`},
+		{`input.big`, `12345678901234567890`},
+	})
+	refuses(t, core.Mapping, [][2]string{
+		{`input.absent.x`, `expression:1:14: there is nothing that could have a member "x" (use ?. where that may be)`},
+		{`1 +
+  input.text.x`, `expression:2:14: a text has no member "x"`},
+		{`input.list["a"]`, `a list has no member "a"`},
+		{`input.list[input.text]`, `the place in a list must be a whole number, not a text`},
+		{`input.object[input.n]`, `the name of a member must be a text, not a number`},
+		{`input.n[0]`, `a number has no members`},
+		{`input.n[1:]`, `a number cannot be cut`},
+		{`input.list["x":]`, `the bounds of a part must be whole numbers`},
+		{`{(input.list): 1}`, `a key must be a text, not a list`},
+		{`input.text ? 1 : 2`, `a condition must be true or false, not a text`},
+	})
+}
+
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	gives(t, [][2]string{
+		{`1 + 2 * 3 - 4 / 2`, `5`},
+		{`7 % 4 + 2 ** 3`, `11`},
+		{`-input.n + +input.half`, `-4.5`},
+		{`9223372036854775807 + 1`, `9223372036854776000`},
+		{`-9223372036854775807 - 9`, `-9223372036854776000`},
+		{`4611686018427387904 * 2`, `9223372036854776000`},
+		{`"a" + 1 + true`, `"a1true"`},
+		{`input.n == 7 and 7.0 == input.n && input.n != "7"`, `true`},
+		{`input.list == [3, 1, 2.0] and input.object != {a: 1} and {a: nil} == {a: input.absent}`, `true`},
+		{`nil == input.absent and not (nil == "")`, `true`},
+		{`"a" < "b" and 1 <= 1.5 and input.n >= 7 and 2 > 1`, `true`},
+		{`input.yes or input.text`, `true`},
+		{`"b" in input.words and not ("x" in input.words) and "a" in input.object and !(1 in input.object)`, `true`},
+		{`"x" in nil`, `false`},
+		{`1..3`, `[1,2,3]`},
+		{`3..1`, `[]`},
+		{`input.absent ?? input.empty ?? 1`, `""`},
+		{`input.text contains "Neil" and input.text startsWith "Gr" and input.text endsWith "l" and !(nil contains "x")`, `true`},
+		{`"+41" matches "^\\+[0-9]+$"`, `true`},
+		{`nil matches "x"`, `false`},
+		{`input.words | join("-") | upper()`, `"B-A-B"`},
+	})
+	refuses(t, core.Mapping, [][2]string{
+		{`1 + nil`, `+ cannot put a number and nothing together`},
+		{`"a" + nil`, `+ cannot put a text and nothing together`},
+		{`1 + true`, `+ cannot put a number and true or false together`},
+		{`1 - "1"`, `- needs two numbers, not a number and a text`},
+		{`1 / 0`, `gives no number`},
+		{`1 % 0`, `% needs two whole numbers`},
+		{`10.0 ** 999`, `gives no number`},
+		{`1 < "a"`, `a number cannot be compared with a text`},
+		{`-input.text`, `- needs a number, not a text`},
+		{`"x" in input.text`, `in needs a list or an object, not a text`},
+		{`1..input.text`, `.. needs two whole numbers`},
+		{`input.n contains "7"`, `contains needs two texts`},
+		{`input.n matches "7"`, `matches needs a text`},
+		{`input.text and true`, `a condition must be true or false`},
+	})
+}
+
+func TestLoops(t *testing.T) {
+	t.Parallel()
+	gives(t, [][2]string{
+		{`all(input.list, # > 0)`, `true`},
+		{`all(input.absent, # > 0)`, `true`},
+		{`any(input.list, # > 2)`, `true`},
+		{`none(input.list, # > 3)`, `true`},
+		{`one(input.list, # > 2)`, `true`},
+		{`one(input.list, # > 1)`, `false`},
+		{`filter(input.list, # > 1)`, `[3,2]`},
+		{`filter(input.absent, true)`, `[]`},
+		{`map(input.list, ({n: # * 2, i: #index}))`, `[{"i":0,"n":6},{"i":1,"n":2},{"i":2,"n":4}]`},
+		{`map(body.records, .Name)`, `["Jane"]`},
+		{`find(input.list, # < 3)`, `1`},
+		{`find(input.list, # < 0)`, `null`},
+		{`findIndex(input.list, # < 3)`, `1`},
+		{`findLast(input.list, # < 3)`, `2`},
+		{`count(input.list, # > 1)`, `2`},
+		{`count([true, false])`, `1`},
+		{`sum(input.list) + sum(input.list, # * 10)`, `66`},
+		{`sum([0.5, 1])`, `1.5`},
+		{`groupBy(input.words, #)`, `{"a":["a"],"b":["b","b"]}`},
+		{`sortBy(input.list, #)`, `[1,2,3]`},
+		{`sortBy(input.list, -#)`, `[3,2,1]`},
+		{`sortBy(input.words, #, "desc")`, `["b","b","a"]`},
+		{`sortBy([{k: 2}, {}, {k: 1}], .k)`, `[{"k":1},{"k":2},{}]`},
+		{`map(1..3, map(1..#, # * 2))`, `[[2],[2,4],[2,4,6]]`},
+	})
+	refuses(t, core.Mapping, [][2]string{
+		{`map(input.text, #)`, `map needs a list, not a text`},
+		{`filter(input.list, #)`, `a condition must be true or false`},
+		{`sum(input.words)`, `sum needs numbers, not a text`},
+		{`groupBy([[1]], #)`, `groupBy needs texts to group by`},
+		{`sortBy([1, "a"], #)`, `cannot be compared`},
+	})
+}
+
+func TestCompileRefuses(t *testing.T) {
+	t.Parallel()
+	n := names()
+	n.Inputs = []string{"phoneNumber", "email"}
+	bare := expression.Names{}
+	for _, c := range []struct {
+		source  string
+		names   expression.Names
+		offset  int
+		message string
+	}{
+		{`1 + input.phonenumber`, n, 10, `unknown input "phonenumber" (did you mean "phoneNumber"?)`},
+		{`input["x"]`, n, 6, `unknown input "x"`},
+		{`values.x1`, n, 7, `value "x1" does not exist before here`},
+		{`steps.fnd.ok`, n, 6, `step "fnd" does not exist before here (did you mean "find"?)`},
+		{`"ü" + steps.find.recrods`, n, 17, `step "find" extracts nothing called "recrods" (did you mean "records"?)`},
+		{`context.tenent`, n, 8, `context holds nothing called "tenent" (did you mean "tenant"?)`},
+		{`headers["Retry-After"]`, n, 8, `headers are named in lower case: "retry-after"`},
+		{`inptu.x`, n, 0, `unknown name "inptu" (did you mean "input"?)`},
+		{`body.x`, bare, 0, `body exists only where an answer is looked at: use steps.<id>.body`},
+		{`index`, bare, 0, `index exists only in a loop`},
+		{`item`, bare, 0, `unknown name "item"`},
+		{`phones`, bare, 0, `phones is a function: write phones(...)`},
+		{`#`, bare, 0, `unexpected token Operator("#")`},
+		{`$env`, bare, 0, `unknown name "$env"`},
+		{`$env["input"]`, bare, 0, `unknown name "$env"`},
+		{`let x = 1; x`, bare, 4, `let is refused: make a named value under values`},
+		{`1; 2`, bare, 0, `one expression only: take the semicolon away`},
+		{`if true { 1 } else { 2 }`, bare, 3, `unexpected token Identifier("true")`},
+		{`reduce([1], #)`, bare, 0, `unknown function "reduce"`},
+		{`map([1], #acc)`, bare, 9, `unknown name "#acc"`},
+		{`repeat("a", 3)`, bare, 0, `unknown function "repeat"`},
+		{`phone("x")`, bare, 0, `unknown function "phone" (did you mean "phones"?)`},
+		{`now()`, bare, 0, `unknown function "now" (did you mean "snow"?)`},
+		{`toJSON(1)`, bare, 0, `unknown function "toJSON"`},
+		{`input.x()`, bare, 6, `only the functions of mapping files can be called`},
+		{`input.x.y()`, bare, 8, `only the functions of mapping files can be called`},
+		{`"".Foo()`, bare, 3, `only the functions of mapping files can be called`},
+		{`(1 > 2 ? trim : upper)("x")`, bare, 22, `unexpected token Bracket("(")`},
+		{`b"x"`, bare, 0, `this is refused in expressions`},
+		{`len()`, bare, 0, `len takes 1 argument, not 0`},
+		{`join([1], "", 3)`, bare, 0, `join takes 1 or 2 arguments, not 3`},
+		{`concat()`, bare, 0, `concat takes at least 1 argument, not 0`},
+		{`filter([1])`, bare, 10, `expected at least 2 arguments`},
+		{`sortBy([1], #, "up")`, bare, 15, `the order must be "asc" or "desc"`},
+		{`"a" matches input.x`, bare, 18, `a pattern must stand here as it is, in quotes`},
+		{`"a" matches "("`, bare, 12, `this pattern cannot be read: missing closing ): ` + "`(`"},
+		{`"a" matches "` + strings.Repeat("a", 201) + `"`, bare, 12, `a pattern of more than 200 characters`},
+		{`match("a", "a")`, bare, 11, `the pattern needs a group in brackets: it says what is taken`},
+		{`match("a", input.x)`, bare, 17, `a pattern must stand here as it is, in quotes`},
+		{`soql(input.x)`, bare, 11, `the template of soql must stand here as it is, in quotes: put values in with ?`},
+		{`soql("a" + "b")`, bare, 9, `the template of soql must stand here as it is, in quotes: put values in with ?`},
+		{`soql("? ?", 1)`, bare, 0, `the template has 2 ?, but 1 values follow`},
+		{`fail("invalit", "x")`, bare, 5, `unknown kind of error "invalit" (did you mean "invalid"?)`},
+		{`fail(input.x, "x")`, bare, 11, `the kind of an error must stand here as it is, in quotes`},
+		{`map([1], {n: #})`, bare, 11, `unexpected token Operator(":") (an object that map and its like give stands in brackets: ({...}))`},
+		{``, bare, 0, `an expression is missing`},
+		{`1 +`, bare, 2, `unexpected token EOF`},
+		{"'a", bare, 2, `literal not terminated`},
+		{strings.Repeat(" ", 2001), bare, 0, `longer than 2000 characters: make named values of its parts`},
+		{"[" + strings.Repeat("1,", 600) + "]", bare, 1001, `more than 500 parts: make named values of some`},
+	} {
+		_, err := expression.Compile(c.source, c.names)
+		e, ok := errors.AsType[*expression.SyntaxError](err)
+		require.True(t, ok, "%s: %v", c.source, err)
+		require.Equal(t, c.message, e.Message, c.source)
+		require.Equal(t, c.offset, e.Offset, c.source)
+	}
+}
+
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 250<<10)
+	e := env(t)
+	e.Input["long"] = long
+	e.Input["many"] = make([]any, 9_000)
+	deep := any("x")
+	for range 100 {
+		deep = []any{deep}
+	}
+	e.Input["deep"] = deep
+	for _, c := range [][2]string{
+		{`map(0..9999, map(0..9999, 1))`, `takes more than 10000 turns of loops`},
+		{`map(input.many, any(input.many, # == 1))`, `takes more than 10000 turns of loops`},
+		{`0..10000`, `.. gives more than 10000 numbers`},
+		{`-9000000000000000..9000000000000000`, `.. gives more than 10000 numbers`},
+		{`input.long + input.long`, `gives more than 256 KB`},
+		{`join([input.long, input.long], "")`, `gives more than 256 KB`},
+		{`lines(input.long, input.long)`, `gives more than 256 KB`},
+		{`replace(input.long, "x", "yyyyyyy")`, `gives more than 256 KB`},
+		{`[input.long, input.long]`, `gives more than 256 KB`},
+		{`soql("? ?", input.long, input.long)`, `gives more than 256 KB`},
+		{`soql("?", [input.long, input.long])`, `gives more than 256 KB`},
+		{`map(1..1000, input.long + "y")`, `is too much work`},
+		{`map(1..10000, input.long matches "^(x+x+)+y$")`, `is too much work`},
+		{`map(1..1000, uniq(input.list) == uniq(1..1000))`, `is too much work`},
+		{`map(1..9000, phones("+4144" + (1000000 + #)))`, `is too much work`},
+		{`map(1..200, split(input.long, ""))`, `is too much work`},
+		{strings.Repeat("map([", 60) + "1" + strings.Repeat("], [#,#])", 60), `gives`},
+		{"flatten(" + strings.Repeat("map([", 25) + "1" + strings.Repeat("], [#,#])", 25) + ")", `is too much work`},
+		{strings.Repeat("map([", 25) + "1" + strings.Repeat("], [#,#])", 25) + " == " + strings.Repeat("map([", 25) + "1" + strings.Repeat("], [#,#])", 25), `is too much work`},
+		{`input.deep`, `gives something nested deeper than 64 levels`},
+		{`flatten(input.deep)`, `lists nested deeper than 64 levels`},
+		{`input.deep == [input.deep][0]`, `compares values nested deeper than 64 levels`},
+	} {
+		p, err := expression.Compile(c[0], names())
+		require.NoError(t, err, c[0])
+		took := core.Stopwatch()
+		_, err = p.Eval(e)
+		require.Error(t, err, c[0])
+		require.Equal(t, core.Mapping, core.KindOf(err), c[0])
+		if !strings.Contains(err.Error(), "takes longer than 50ms") {
+			require.Contains(t, err.Error(), c[1], c[0])
+		}
+		require.Less(t, took().Seconds(), 5.0, c[0])
+	}
+	v, err := evaluate(t, `count(0..9998, # >= 0)`, e)
+	require.NoError(t, err)
+	require.Equal(t, "9999", v)
+}
+
+func TestErrorsOfTheExpressionItself(t *testing.T) {
+	t.Parallel()
+	refuses(t, core.Invalid, [][2]string{{`fail("invalid", "no " + "number")`, "no number"}, {`input.absent ?? fail("invalid", "x is missing")`, "x is missing"}})
+	refuses(t, core.Conflict, [][2]string{{`true ? fail("conflict", "twice") : 1`, "twice"}})
+	refuses(t, core.Mapping, [][2]string{{`fail("invalid", [1])`, "the message must be a text"}})
+	gives(t, [][2]string{{`input.n ?? fail("invalid", "x")`, `7`}})
+}
+
+func TestNoData(t *testing.T) {
+	t.Parallel()
+	for _, source := range []string{`input.x`, `values.v`, `steps.find?.ok`, `body?.x`, `headers.x`, `settings.x`, `context.now`, `item`, `context.card?.x`} {
+		got, err := evaluate(t, source, nil)
+		require.NoError(t, err, source)
+		require.Equal(t, "null", got, source)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	p, err := expression.Compile(`map(input.list, ({n: #, s: soql("a = ?", input.text), p: phones(input.phone)}))`, names())
+	require.NoError(t, err)
+	e := env(t)
+	want, err := p.Eval(e)
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				got, err := p.Eval(e)
+				if err != nil {
+					t.Error(err)
+				}
+				if len(got.([]any)) != len(want.([]any)) {
+					t.Error("another result")
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -48,7 +48,7 @@ func (c *compiler) member(n *ast.MemberNode) eval {
 		v, err := code(r)
 		for i := 0; i < len(steps) && err == nil; i++ {
 			s := &steps[i]
-			if isNil(v) {
+			if v == nil {
 				if s.optional {
 					return nil, nil //nolint:nilnil // nothing is a value
 				}

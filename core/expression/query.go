@@ -16,6 +16,7 @@ import (
 type fragment struct {
 	language string // empty: a name
 	text     string
+	compound bool // holds AND or OR outside of brackets, as far as its template tells
 }
 
 // String returns the text.
@@ -101,7 +102,7 @@ func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 	if len(parts) != len(args) {
 		return c.fail(n, "the template has %d ?, but %d values follow", len(parts)-1, len(args)-1)
 	}
-	values, offset := c.all(args[1:]), n.Location().From
+	values, offset, compound := c.all(args[1:]), n.Location().From, junctionWord.MatchString(text.Value)
 	return func(r *run) (any, error) {
 		var b strings.Builder
 		b.WriteString(parts[0])
@@ -124,9 +125,11 @@ func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 		if err := r.fits(b.Len()); err != nil {
 			return nil, at(offset, err)
 		}
-		return fragment{lang, b.String()}, nil
+		return fragment{lang, b.String(), compound}, nil
 	}
 }
+
+var junctionWord = regexp.MustCompile(`(?i)\b(and|or)\b`)
 
 func last1(s string) string  { return s[max(len(s)-1, 0):] }
 func first1(s string) string { return s[:min(len(s), 1)] }
@@ -200,8 +203,8 @@ func (r *run) joinConditions(v any, or bool) (any, error) {
 		return nil, wrong("needs a list, not %s", kindOf(v))
 	}
 	var (
-		parts []string
 		lang  string
+		parts []string
 		size  int
 	)
 	for _, item := range list {
@@ -215,33 +218,46 @@ func (r *run) joinConditions(v any, or bool) (any, error) {
 		if lang != "" && f.language != lang {
 			return nil, wrong("conditions of %s and %s cannot be joined", lang, f.language)
 		}
-		if or && f.language == "snow" && strings.Contains(strings.ReplaceAll(f.text, "^OR", ""), "^") && len(list) > 1 {
-			return nil, wrong("a query of ServiceNow cannot have conditions that are joined with AND in one joined with OR")
+		lang = f.language
+		if f.compound && languages[lang].grouped {
+			f.text = "(" + f.text + ")"
 		}
-		lang, parts, size = f.language, append(parts, f.text), size+len(f.text)+5
-		if size > maxText {
+		if size += len(f.text) + 5; size > maxText {
 			return nil, r.fits(size)
 		}
+		parts = append(parts, f.text)
 	}
-	if len(parts) < 2 {
-		if len(parts) == 0 {
-			return nil, r.spend(len(list))
-		}
-		return fragment{lang, parts[0]}, nil
+	switch len(parts) {
+	case 0:
+		return nil, r.spend(len(list))
+	case 1:
+		return fragment{language: lang, text: parts[0]}, nil
 	}
-	l := languages[lang]
+	text, err := languages[lang].joined(lang, parts, or)
+	if err == nil {
+		err = r.fits(size)
+	}
+	return fragment{language: lang, text: text}, err
+}
+
+func (l language) joined(name string, parts []string, or bool) (string, error) {
 	between := l.and
 	if or {
 		between = l.or
 	}
 	if between == "" {
-		return nil, wrong("%s cannot join conditions with OR", lang)
+		return "", wrong("%s cannot join conditions with OR", name)
+	}
+	for _, part := range parts {
+		if or && name == "snow" && strings.Contains(strings.ReplaceAll(part, l.or, ""), l.and) {
+			return "", wrong("ServiceNow cannot join with OR what is joined with AND")
+		}
 	}
 	text := strings.Join(parts, between)
 	if l.grouped {
 		text = "(" + text + ")"
 	}
-	return fragment{lang, text}, r.fits(size)
+	return text, nil
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
@@ -249,12 +265,12 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 func name(_ *run, args []any) (any, error) {
 	s, ok := scalarText(args[0])
 	if !ok {
-		s = kindOf(args[0])
+		return nil, wrong("needs the name of a field or record type, not %s", kindOf(args[0]))
 	}
 	if !identifier.MatchString(s) {
 		return nil, core.Errorf(core.Invalid, "%s is no name of a field or record type", mapping.Quote(s))
 	}
-	return fragment{"", s}, nil
+	return fragment{text: s}, nil
 }
 
 func names(r *run, args []any) (any, error) {
@@ -278,5 +294,5 @@ func names(r *run, args []any) (any, error) {
 		return nil, err
 	}
 	text, _ := joined.(string)
-	return fragment{"", text}, nil
+	return fragment{text: text}, nil
 }

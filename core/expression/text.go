@@ -303,6 +303,6 @@ func like(before, after string) func(*run, []any) (any, error) {
 			return nil, err
 		}
 		inner := strings.NewReplacer("%", `\%`, "_", `\_`).Replace(quoted[1 : len(quoted)-1])
-		return fragment{"soql", "'" + before + inner + after + "'"}, r.fits(len(inner))
+		return fragment{language: "soql", text: "'" + before + inner + after + "'"}, r.fits(len(inner))
 	}
 }
