@@ -23,8 +23,11 @@ func TestShape(t *testing.T) {
 			object{
 				"id": json.Number("5"), "url": "https://acme.example/a", "linkable": "false", "screenPop": "true", "updated": 7.5,
 				"fields": []any{
-					object{"name": "a", "label": "A", "value": true}, object{"name": "b", "value": 1e21}, object{"name": "c", "value": 12},
-					object{"name": "d", "value": []any{}}, object{"name": "e"},
+					object{"name": "a", "label": "A", "value": true},
+					object{"name": "b", "value": 1e21},
+					object{"name": "c", "value": 12},
+					object{"name": "d", "value": []any{}},
+					object{"name": "e"},
 				},
 				"related": []any{object{"id": "r", "url": "x/y", "assignedTo": "Jo", "linkable": true, "other": 1}},
 			},
@@ -60,10 +63,17 @@ func TestShapeRefuses(t *testing.T) {
 		return object{"system": object{"baseUrl": "https://acme.example"}, "records": []any{object{"url": url}}}
 	}
 	for _, output := range []any{
-		nil, "x", object{}, object{"records": nil}, object{"records": "x"}, object{"records": []any{1}},
-		object{"records": []any{}, "system": "x"}, object{"records": []any{}, "system": object{"baseUrl": "javascript:1"}},
-		object{"records": []any{}, "pinRecords": object{}}, object{"records": []any{object{"fields": 1}}},
-		object{"records": []any{object{"fields": []any{1}}}}, object{"records": []any{object{"related": []any{"x"}}}},
+		nil, "x",
+		object{},
+		object{"records": nil},
+		object{"records": "x"},
+		object{"records": []any{1}},
+		object{"records": []any{}, "system": "x"},
+		object{"records": []any{}, "system": object{"baseUrl": "javascript:1"}},
+		object{"records": []any{}, "pinRecords": object{}},
+		object{"records": []any{object{"fields": 1}}},
+		object{"records": []any{object{"fields": []any{1}}}},
+		object{"records": []any{object{"related": []any{"x"}}}},
 		below("https://evil.example/"), below("https://acme.example.evil.example/"), below("//evil.example"), below(`/\evil.example`),
 		below("javascript:alert(1)"), below("https://acme.example//evil.example"), below("http://acme.example/1"),
 	} {
