@@ -134,7 +134,7 @@ func failed(err error, id string) reply {
 		if args.Code == "" && e.Kind == core.Unavailable && run.Step != "" {
 			args.Code = codeUnreachable
 		}
-	} else if e.Code == CodeInvalidWorkflow {
+	} else if e.Code == codeInvalidWorkflow {
 		branch = branchInvalidWorkflow
 	}
 	if branch == "" {

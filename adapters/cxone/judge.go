@@ -27,8 +27,8 @@ var actions = []string{actionSearch, actionCreate, "update", "note", "timeline",
 // inputs for an operation that declares them.
 var besides = []string{"cxoneContact", "integration", "entity", "entityId", "relatedObject"}
 
-// CodeInvalidWorkflow is the code of the branch of that name.
-const CodeInvalidWorkflow = "INVALID_WORKFLOW"
+// codeInvalidWorkflow is the code of the branch of that name.
+const codeInvalidWorkflow = "INVALID_WORKFLOW"
 
 // call is what both surfaces say in their own forms.
 type call struct {
@@ -131,7 +131,7 @@ func (j *job) workflowOf(tenant *tenantSet, in *call) error {
 	j.workflow = j.configuration.workflow(id)
 	if j.workflow == nil || !j.workflow.active {
 		e := core.Errorf(core.NotFound, "workflowId: is not an active workflow of the configuration")
-		e.Code = CodeInvalidWorkflow
+		e.Code = codeInvalidWorkflow
 		return e
 	}
 	return nil

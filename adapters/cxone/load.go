@@ -115,7 +115,7 @@ func Load(set *mapping.Set, integrations *integration.Catalogue, operations *ope
 	ids := map[string]string{}
 	var findings []mapping.Finding
 	for _, f := range set.Under(folder) {
-		if !IsConfigurations(f) {
+		if !isConfigurations(f) {
 			continue
 		}
 		l := loader{file: f, ids: ids, integrations: integrations, operations: operations}
@@ -126,8 +126,8 @@ func Load(set *mapping.Set, integrations *integration.Catalogue, operations *ope
 	return c, findings
 }
 
-// IsConfigurations tells whether a file is one that Load reads.
-func IsConfigurations(f mapping.File) bool {
+// isConfigurations tells whether a file is one that Load reads.
+func isConfigurations(f mapping.File) bool {
 	if path.Dir(f.Path) != folder || f.Root == nil {
 		return false
 	}

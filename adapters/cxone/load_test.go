@@ -85,10 +85,10 @@ func TestOtherFilesOfTheFolderAreLeftAlone(t *testing.T) {
 	} {
 		f, findings := mapping.Parse(path, []byte(text))
 		require.Empty(t, findings)
-		require.False(t, IsConfigurations(f), path)
+		require.False(t, isConfigurations(f), path)
 	}
 	f, _ := mapping.Parse("cxone/any.yaml", []byte("tenant: contoso"))
-	require.True(t, IsConfigurations(f))
+	require.True(t, isConfigurations(f))
 }
 
 func TestLiterals(t *testing.T) {
