@@ -24,7 +24,8 @@ const (
 	sampleTenant = "example"
 )
 
-var sampleTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+// sampleTime is the moment of examples, and of tests that name none.
+func sampleTime() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
 // trial evaluates with the example what needs no answer, so that a fault shows
 // when the file is loaded rather than in a call.
@@ -59,7 +60,7 @@ func (l *loader) example(op *Operation, f operationFile) *trial {
 		return t
 	}
 	base, settings := sample(l.in)
-	x := run{Runner: &Runner{Options{Clock: still(sampleTime)}}, req: &Request{Tenant: sampleTenant, ID: sampleID}}
+	x := run{Runner: &Runner{Options{Clock: still(sampleTime())}}, req: &Request{Tenant: sampleTenant, ID: sampleID}}
 	t.env = expression.Env{
 		Input: input, Values: map[string]any{}, Steps: map[string]any{}, Base: base, Settings: settings, Context: x.context(),
 	}

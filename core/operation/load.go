@@ -32,10 +32,7 @@ func Load(set *mapping.Set, integrations *integration.Catalogue) (*Catalogue, []
 		integrations: integrations,
 	}
 	files := folders(set)
-	var findings []mapping.Finding
-	for _, f := range files.wrong {
-		findings = append(findings, f)
-	}
+	findings := files.wrong
 	for _, f := range files.entities {
 		l := loader{file: f}
 		c.entities[path.Dir(f.Path)] = l.entities()

