@@ -282,7 +282,7 @@ func TestCompileRefuses(t *testing.T) {
 		{`1 +`, bare, 2, `unexpected token EOF`},
 		{"'a", bare, 2, `literal not terminated`},
 		{strings.Repeat(" ", 2001), bare, 0, `longer than 2000 characters: make named values of its parts`},
-		{"[" + strings.Repeat("1,", 600) + "]", bare, 1001, `more than 500 parts: make named values of some`},
+		{"[" + strings.Repeat("1,", 600) + "]", bare, 1002, `more than 500 parts: make named values of some`},
 	} {
 		_, err := expression.Compile(c.source, c.names)
 		e, ok := errors.AsType[*expression.SyntaxError](err)
