@@ -107,7 +107,11 @@ func zdRefuse(w http.ResponseWriter, status int, code, description string, detai
 	if details != nil {
 		out := map[string]any{}
 		for field, text := range details {
-			out[field] = []any{map[string]any{"description": text, "error": "InvalidValue"}}
+			code := "InvalidValue"
+			if strings.Contains(text, "already") {
+				code = "DuplicateValue"
+			}
+			out[field] = []any{map[string]any{"description": text, "error": code}}
 		}
 		body["details"] = out
 	}
@@ -236,17 +240,33 @@ func (z *zendesk) one(w http.ResponseWriter, r *http.Request, kind, id string) {
 		if !ok {
 			return
 		}
+		if fields["safe_update"] == true && fields["updated_stamp"] != record["updated_at"] {
+			zdRefuse(w, http.StatusConflict, "UpdateConflict",
+				"Safe Update prevented the update due to outdated ticket data. Please fetch the latest ticket data and try again.", nil)
+			return
+		}
 		comment, _ := fields["comment"].(map[string]any)
 		z.comment(id, comment)
-		delete(fields, "comment")
+		for _, name := range []string{"comment", "safe_update", "updated_stamp"} {
+			delete(fields, name)
+		}
 		maps.Copy(record, fields)
-		record["updated_at"] = z.clock.Now().UTC().Format(time.RFC3339)
+		z.touch(record)
 		answer := map[string]any{kind: record}
 		if kind == "ticket" {
 			answer["audit"] = map[string]any{"id": z.last, "ticket_id": record["id"]}
 		}
 		write(w, http.StatusOK, answer)
 	}
+}
+
+// touch sets the time of the last change, which no two changes share.
+func (z *zendesk) touch(record map[string]any) {
+	now := z.clock.Now().UTC()
+	if before, err := time.Parse(time.RFC3339, record["updated_at"].(string)); err == nil && !now.After(before) {
+		now = before.Add(time.Second)
+	}
+	record["updated_at"] = now.Format(time.RFC3339)
 }
 
 // busy tells whether a ticket was updated 30 times in the last ten minutes, and
