@@ -138,17 +138,10 @@ func (c *compiler) fail(n ast.Node, format string, args ...any) eval {
 func constant(v any) eval { return func(*run) (any, error) { return v, nil } }
 
 func (c *compiler) compile(node ast.Node) eval {
+	if v, ok := literalOf(node); ok {
+		return constant(v)
+	}
 	switch n := node.(type) {
-	case *ast.NilNode:
-		return constant(nil)
-	case *ast.IntegerNode:
-		return constant(n.Value)
-	case *ast.FloatNode:
-		return constant(n.Value)
-	case *ast.BoolNode:
-		return constant(n.Value)
-	case *ast.StringNode:
-		return constant(n.Value)
 	case *ast.IdentifierNode:
 		return c.identifier(n)
 	case *ast.PointerNode:
@@ -182,6 +175,23 @@ func (c *compiler) compile(node ast.Node) eval {
 		return c.fail(n, "one expression only: take the semicolon away")
 	}
 	return c.fail(node, "this is refused in expressions")
+}
+
+// literalOf returns the value that stands in the expression itself.
+func literalOf(node ast.Node) (any, bool) {
+	switch n := node.(type) {
+	case *ast.NilNode:
+		return nil, true
+	case *ast.IntegerNode:
+		return n.Value, true
+	case *ast.FloatNode:
+		return n.Value, true
+	case *ast.BoolNode:
+		return n.Value, true
+	case *ast.StringNode:
+		return n.Value, true
+	}
+	return nil, false
 }
 
 // identifier compiles one of the names that exist by themselves.

@@ -74,8 +74,10 @@ func TestNumbersAndTimes(t *testing.T) {
 		{`[integer("12"), integer(" 7 "), integer("1.9"), integer(nil), integer(""), integer("x"), integer(true)]`, `[12,7,1,null,null,null,null]`},
 		{`[number("1.5"), number("2"), number("0x10"), number("NaN"), number("1_0"), number(nil)]`, `[1.5,2,null,null,null,null]`},
 		{`[min(3, 1, 2), max(input.list), max(1, [4, nil], nil), min([])]`, `[1,3,4,null]`},
-		{`[time("2026-01-02T03:04:05+01:00"), time("2026-01-02T03:04:05"), time("2026-01-02 03:04:05.5"), time("2026-01-02")]`,
-			`["2026-01-02T02:04:05.000Z","2026-01-02T03:04:05.000Z","2026-01-02T03:04:05.500Z","2026-01-02T00:00:00.000Z"]`},
+		{
+			`[time("2026-01-02T03:04:05+01:00"), time("2026-01-02T03:04:05"), time("2026-01-02 03:04:05.5"), time("2026-01-02")]`,
+			`["2026-01-02T02:04:05.000Z","2026-01-02T03:04:05.000Z","2026-01-02T03:04:05.500Z","2026-01-02T00:00:00.000Z"]`,
+		},
 		{`[time(1767323045123), time("2026-01-02T03:04:05.000+0000"), time(nil), time("")]`, `["2026-01-02T03:04:05.123Z","2026-01-02T03:04:05.000Z",null,null]`},
 		{`[millis("2026-01-02T03:04:05Z"), millis(5), millis(nil)]`, `[1767323045000,5,null]`},
 		{`[dateOf("2026-01-02T23:30:00-01:00"), dateOf(nil)]`, `["2026-01-03",null]`},
@@ -218,9 +220,11 @@ func TestEntities(t *testing.T) {
 		{`fieldsOf("contact")[0]`, `{"label":"Phone","name":"Phone","type":"phone","updatable":true}`},
 		{`card(body.records[0], "Contact", [["Name", "Name"]])`, `[{"label":"Account.Name","name":"Account.Name","value":"Acme"}]`},
 		{`card({Email: "a@b", Account: nil}, "contact", [])`, `[{"label":"E-mail","name":"Email","value":"a@b"}]`},
-		{`card({a: 1, b: true, c: nil, d: "", e: {display_value: "x", value: "y"}, f: {x: 1}, g: [1], "h.i": 2}, "Case",
+		{
+			`card({a: 1, b: true, c: nil, d: "", e: {display_value: "x", value: "y"}, f: {x: 1}, g: [1], "h.i": 2}, "Case",
 			[["a", "A"], ["b", "B"], ["c", "C"], ["d", "D"], ["e", "E"], ["f", "F"], ["g", "G"], ["h.i", "H"], ["z", "Z"]])`,
-			`[{"label":"A","name":"a","value":"1"},{"label":"B","name":"b","value":"true"},{"label":"E","name":"e","value":"x"},{"label":"H","name":"h.i","value":"2"}]`},
+			`[{"label":"A","name":"a","value":"1"},{"label":"B","name":"b","value":"true"},{"label":"E","name":"e","value":"x"},{"label":"H","name":"h.i","value":"2"}]`,
+		},
 		{`card(nil, entity("Case"), [["a", "A"]])`, `[]`},
 	})
 	refuses(t, core.Invalid, [][2]string{

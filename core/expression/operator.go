@@ -259,7 +259,7 @@ func span(r *run, a, b any) (any, error) {
 	if to < from {
 		return []any{}, nil
 	}
-	if n := uint(to) - uint(from); n >= maxTurns { //nolint:gosec // the difference fits even where the numbers are far apart
+	if n := uint(to) - uint(from); n >= maxTurns {
 		return nil, wrong(".. gives more than %d numbers", maxTurns)
 	}
 	list := make([]any, 0, to-from+1)

@@ -154,7 +154,7 @@ func (w *walker) escaped() (rune, bool) {
 		for range size {
 			w.next()
 		}
-		return rune(code), err == nil //nolint:gosec // at most 32 bits; a wrong one is equal to no sign
+		return rune(code), err == nil
 	}
 	if plain, ok := map[rune]rune{
 		'0': 0, 'a': '\a', 'b': '\b', 't': '\t', 'n': '\n', 'v': '\v', 'f': '\f', 'r': '\r', 'e': 0x1b,

@@ -30,8 +30,10 @@ func tree(t testing.TB, text string, n expression.Names) *expression.Tree {
 func TestTree(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ yaml, want string }{
-		{"{a: 1, b: 1.5, c: true, d: text, e: null, f: ~, g: 2026-01-02, h: '= 1 + 1', i: ==x, j: '', k: 0x10}",
-			`{"a":1,"b":1.5,"c":true,"d":"text","g":"2026-01-02","h":2,"i":"=x","j":"","k":16}`},
+		{
+			"{a: 1, b: 1.5, c: true, d: text, e: null, f: ~, g: 2026-01-02, h: '= 1 + 1', i: ==x, j: '', k: 0x10}",
+			`{"a":1,"b":1.5,"c":true,"d":"text","g":"2026-01-02","h":2,"i":"=x","j":"","k":16}`,
+		},
 		{"{a: = input.absent, b: [= nil, 1, null, = input.n], c: {d: = nil}}", `{"b":[1,7],"c":{}}`},
 		{"= input.list", `[3,1,2]`},
 		{"{v: =input.n, w: \"= input.text + \\\"!\\\"\"}", `{"v":7,"w":"Grüße, O'Neil!"}`},

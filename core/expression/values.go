@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"math"
@@ -59,8 +60,6 @@ func (n number) value() any {
 	}
 	return n.f
 }
-
-func ofFloat(f float64) number { return number{f: f} }
 
 // toNumber returns the number that a value is. Texts are none.
 func toNumber(v any) (number, bool) {
@@ -205,54 +204,67 @@ func (r *run) equal(a, b any, depth int) (bool, error) {
 	}
 	if x, ok := toNumber(a); ok {
 		y, ok := toNumber(b)
-		if ok && x.whole && y.whole {
-			return x.i == y.i, nil
-		}
-		return ok && x.f == y.f, nil
+		return ok && x.compare(y) == 0, nil
 	}
 	if depth > maxDepth {
 		return false, wrong("compares values nested deeper than %d levels", maxDepth)
 	}
 	if x, ok := asList(a); ok {
 		y, ok := asList(b)
-		if !ok || len(x) != len(y) {
+		if !ok {
 			return false, nil
 		}
-		for i := range x {
-			if same, err := r.equal(x[i], y[i], depth+1); !same || err != nil {
-				return false, err
-			}
-		}
-		return true, nil
+		return r.equalLists(x, y, depth)
 	}
 	x, ok := asObject(a)
 	y, also := asObject(b)
-	if !ok || !also || len(x) != len(y) {
+	if !ok || !also {
 		return false, nil
 	}
-	for k := range x {
-		other, found := y[k]
-		if !found {
-			return false, nil
-		}
-		if same, err := r.equal(x[k], other, depth+1); !same || err != nil {
+	return r.equalObjects(x, y, depth)
+}
+
+func (r *run) equalLists(a, b []any, depth int) (bool, error) {
+	if len(a) != len(b) {
+		return false, nil
+	}
+	for i := range a {
+		if same, err := r.equal(a[i], b[i], depth+1); !same || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
 }
 
+func (r *run) equalObjects(a, b map[string]any, depth int) (bool, error) {
+	if len(a) != len(b) {
+		return false, nil
+	}
+	for k := range a {
+		other, found := b[k]
+		if !found {
+			return false, nil
+		}
+		if same, err := r.equal(a[k], other, depth+1); !same || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// compare orders two numbers, whole ones exactly.
+func (n number) compare(other number) int {
+	if n.whole && other.whole {
+		return cmp.Compare(n.i, other.i)
+	}
+	return cmp.Compare(n.f, other.f)
+}
+
 // compare orders two numbers or two texts.
 func (r *run) compare(a, b any) (int, error) {
 	if x, ok := toNumber(a); ok {
 		if y, ok := toNumber(b); ok {
-			switch {
-			case x.whole && y.whole && x.i < y.i, !(x.whole && y.whole) && x.f < y.f:
-				return -1, nil
-			case x.whole && y.whole && x.i > y.i, !(x.whole && y.whole) && x.f > y.f:
-				return 1, nil
-			}
-			return 0, nil
+			return x.compare(y), nil
 		}
 	}
 	if s, ok := asText(a); ok {
