@@ -54,6 +54,8 @@ func (l *loader) example(op *Operation, f operationFile) *trial {
 	if !t.off && err != nil {
 		t.off = true
 		t.refused(err)
+	} else if unknown := op.unknown(op.Example); unknown != nil {
+		t.refused(invalid(unknown))
 	}
 	if l.in == nil {
 		t.off = true

@@ -13,12 +13,14 @@ import (
 )
 
 const (
-	masked    = "[redacted]"
-	maxJSON   = 8 << 10 // bytes of a document for people
-	maxBody   = 4 << 10 // of a request or answer
-	maxMasked = 200     // values that are looked for in texts
-	minMasked = 4       // characters of such a value
-	phoneTail = 7       // digits by which a telephone number is known however it is written
+	masked     = "[redacted]"
+	maxJSON    = 8 << 10  // bytes of a document for people
+	maxBody    = 4 << 10  // of a request or answer
+	maxMasked  = 50       // values that are looked for in texts
+	maxLooked  = 64 << 10 // bytes of a text that are looked at
+	maxNesting = 64
+	minMasked  = 4 // characters of such a value
+	phoneTail  = 7 // digits by which a telephone number is known however it is written
 )
 
 // secretWords are parts of the names of values that are secrets.
@@ -34,6 +36,7 @@ type Mask struct {
 	keys   map[string]bool
 	values []string // in lower case, longest first
 	phones []string // last digits of telephone numbers
+	count  int      // of what is behind both
 }
 
 // Mask returns the mask for runs with that input; nil masks by names alone.
@@ -87,13 +90,14 @@ func (m *Mask) collect(v any, all bool) {
 }
 
 func (m *Mask) hide(text string) {
-	if utf8.RuneCountInString(text) < minMasked || len(m.values) >= maxMasked {
+	if utf8.RuneCountInString(text) < minMasked || m.count >= maxMasked {
 		return
 	}
+	m.count++
 	quoted, _ := json.Marshal(text)
-	number := onlyDigits(text)
+	number, query := onlyDigits(text), url.QueryEscape(text)
 	for _, form := range []string{
-		text, url.QueryEscape(text), url.PathEscape(text), strings.Trim(string(quoted), `"`), number,
+		text, query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(text), strings.Trim(string(quoted), `"`), number,
 	} {
 		if len(form) >= minMasked {
 			m.values = append(m.values, fold(form))
@@ -137,17 +141,23 @@ func (m *Mask) secret(key string) bool {
 	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(plain, word) })
 }
 
-// Text hides the values of redacted inputs in a text.
+// Text hides the values of redacted inputs in a text. One over 64 KB is cut.
 func (m *Mask) Text(s string) string {
-	if len(m.phones) > 0 {
-		s = m.numbers(s)
-	}
-	if len(m.values) == 0 {
+	if len(m.values) == 0 || s == "" {
 		return s
 	}
-	s = strings.ToValidUTF8(s, "\uFFFD") // fold keeps the length of valid text only
+	if len(s) <= maxLooked {
+		return m.text(s)
+	}
+	s = m.text(s[:maxLooked])
+	// The end may hold the beginning of a value.
+	return strings.ToValidUTF8(s[:max(0, len(s)-max(len(m.values[0]), 64))], "") + "..."
+}
+
+func (m *Mask) text(s string) string {
+	s = strings.ToValidUTF8(m.numbers(s), "\uFFFD") // fold keeps the length of valid text only
+	low := fold(s)
 	for _, value := range m.values {
-		low := fold(s)
 		if !strings.Contains(low, value) {
 			continue
 		}
@@ -163,6 +173,7 @@ func (m *Mask) Text(s string) string {
 		}
 		b.WriteString(s)
 		s = b.String()
+		low = fold(s)
 	}
 	return s
 }
@@ -170,6 +181,9 @@ func (m *Mask) Text(s string) string {
 // numbers hides telephone numbers however they are written: runs of digits and
 // of the signs between them, wildcards and percent-encoding included.
 func (m *Mask) numbers(s string) string {
+	if len(m.phones) == 0 {
+		return s
+	}
 	var b strings.Builder
 	done := 0
 	for i := 0; i < len(s); {
@@ -265,7 +279,11 @@ type writer struct {
 func (w *writer) full() bool { return len(w.b) > w.most }
 
 func (w *writer) value(v any, depth int) {
-	if w.full() || depth > 100 {
+	if w.full() {
+		return
+	}
+	if depth > maxNesting {
+		w.b = append(w.b, `"..."`...)
 		return
 	}
 	switch v := v.(type) {

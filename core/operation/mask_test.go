@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -54,6 +55,7 @@ func TestMask(t *testing.T) {
 		{`He said \"ho\" \u0026 left`, `[redacted]`},
 		{"He+said+%22ho%22+%26+left", "[redacted]"},
 		{"He%20said%20%22ho%22%20&%20left", "[redacted]"},
+		{"/x/He%20said%20%22ho%22%20%26%20left/y", "/x/[redacted]/y"},
 		{"Mr fritz, 987654, abc", "Mr [redacted], [redacted], abc"},
 		{"a@b.example Visible Ann", "[redacted] Visible Ann"},
 		{"\xff\xfeFritz", "\uFFFD[redacted]"},
@@ -76,6 +78,16 @@ func TestMask(t *testing.T) {
 	require.Len(t, long, 8<<10-1)
 	require.True(t, strings.HasSuffix(long, "..."))
 	require.True(t, utf8.ValidString(long))
+
+	// What is cut off in the middle of a value shows nothing of it.
+	end := strings.Repeat("-", 64<<10-5) + "Fritz"
+	require.NotContains(t, m.Text(end+" and more"), "Fri")
+	require.NotContains(t, m.Text("x"+end+" and more"), "Fri")
+	deep := any("x")
+	for range 100 {
+		deep = []any{deep}
+	}
+	require.True(t, json.Valid([]byte(m.JSON(deep))))
 
 	none := op.Mask(nil)
 	require.Equal(t, "+41 44 555 12 34", none.Text("+41 44 555 12 34"))
