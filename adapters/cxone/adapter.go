@@ -45,8 +45,9 @@ type Results interface {
 	KeepAlive(ctx context.Context, tenant, key string) error
 }
 
-// Recorder keeps what ran, for people. Neither method waits.
+// Recorder counts what ran, and keeps it for people. No method waits.
 type Recorder interface {
+	Count(platform, outcome string, d time.Duration)
 	Wanted(failed bool) bool // asked once before each Record
 	Record(run execution.Run)
 }

@@ -45,8 +45,12 @@ var codes = map[core.Kind]string{
 	core.Mapping:            operation.CodeMapping,
 }
 
-// codeUnreachable is the code of an upstream that cannot be connected to.
-const codeUnreachable = "UPSTREAM_UNREACHABLE"
+// The codes of an upstream that cannot be connected to, and of one that does not
+// take what the mapping sent.
+const (
+	codeUnreachable = "UPSTREAM_UNREACHABLE"
+	codeRejected    = "UPSTREAM_REJECTED"
+)
 
 // reply is the verdict on a job: what a first answer is kept as, and what both
 // surfaces render.
@@ -131,8 +135,12 @@ func failed(err error, id string) reply {
 		if run.Upstream != 0 {
 			branch = branchInternalError
 		}
-		if args.Code == "" && e.Kind == core.Unavailable && run.Step != "" {
+		switch {
+		case args.Code != "":
+		case e.Kind == core.Unavailable && run.Step != "":
 			args.Code = codeUnreachable
+		case e.Kind == core.Invalid && run.Upstream != 0:
+			args.Code = codeRejected
 		}
 	} else if e.Code == codeInvalidWorkflow {
 		branch = branchInvalidWorkflow

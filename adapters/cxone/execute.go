@@ -265,6 +265,7 @@ func (j *job) key() [32]byte {
 // may be shown.
 func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 	isFailure := r.Branch != branchSuccess
+	a.o.Recorder.Count(Platform, r.Branch, j.elapsed())
 	if !a.o.Recorder.Wanted(isFailure) {
 		return
 	}

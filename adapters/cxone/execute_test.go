@@ -234,8 +234,11 @@ func TestBranchesOfErrors(t *testing.T) {
 			require.Equal(t, meaning.Retry, s.ErrorArgs.Retryable, kind)
 			require.Equal(t, "save", s.ErrorArgs.Step)
 			code := codes[kind]
-			if kind == core.Unavailable {
+			switch {
+			case kind == core.Unavailable:
 				code = codeUnreachable
+			case kind == core.Invalid && upstream != 0:
+				code = codeRejected
 			}
 			require.Equal(t, code, s.ErrorArgs.Code, kind)
 		}

@@ -56,7 +56,7 @@ func TestFaultsOfTheCRM(t *testing.T) {
 		{"429", plain(429, "{}", "Retry-After", "3600"), findID, "InternalError", outbound.CodeUpstreamThrottled, 429, 503},
 		{"404", plain(404, "{}"), findID, "InternalError", "NOT_FOUND", 404, 404},
 		{"409", plain(409, "{}"), findID, "InternalError", "CONFLICT", 409, 409},
-		{"422", plain(422, "{}"), findID, "InternalError", "VALIDATION_ERROR", 422, 422},
+		{"422", plain(422, "{}"), findID, "InternalError", "UPSTREAM_REJECTED", 422, 422},
 		{"403", plain(403, "{}"), findID, "InternalError", outbound.CodeUpstreamForbidden, 403, 403},
 		{"408", plain(408, "{}"), findID, "InternalError", "TIMEOUT", 408, 504},
 		{"401 twice", plain(401, "{}"), findID, "InternalError", outbound.CodeAuthorizationRequired, 401, 424},

@@ -122,6 +122,8 @@ type log struct {
 
 func (l *log) Wanted(bool) bool { return true }
 
+func (l *log) Count(string, string, time.Duration) {}
+
 func (l *log) Record(run execution.Run) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -31,7 +31,7 @@ func TestStudioGuide(t *testing.T) {
 	for _, branch := range branches {
 		require.Contains(t, string(guide), "| `"+branch+"` |")
 	}
-	words := append(slices.Collect(maps.Values(codes)), codeInvalidWorkflow, codeUnreachable, operation.CodeBrokenAnswer,
+	words := append(slices.Collect(maps.Values(codes)), codeInvalidWorkflow, codeUnreachable, codeRejected, operation.CodeBrokenAnswer,
 		outbound.CodeRedirected, outbound.CodeAuthorizationRequired, outbound.CodeUpstreamForbidden, outbound.CodeUpstreamThrottled,
 		outbound.CodeUpstreamFailed, outbound.CodeUpstreamBusy, outbound.CodeCircuitOpen, outbound.CodeAddressRefused)
 	for _, code := range words {

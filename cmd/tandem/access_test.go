@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,9 +19,11 @@ import (
 
 	"tandem/adapters/console/identity"
 	"tandem/core"
+	"tandem/core/execution"
 	"tandem/core/integration"
 	"tandem/core/server"
 	"tandem/core/store"
+	"tandem/mappings"
 )
 
 // openHub builds a hub in this process on the samples; nothing runs and the
@@ -83,7 +87,7 @@ const testPassword = "correct horse battery"
 
 // routes that are not the console's, of each listener, by who may call them: the
 // adapter of a key, "" for everybody, "address" for whoever knows an address that
-// cannot be guessed.
+// cannot be guessed, "body" for whoever has the key of a platform in the body.
 var otherRoutes = map[string]map[string]string{
 	"public": {
 		"POST /v1/triggers/tasks":                       "powerautomate",
@@ -99,6 +103,9 @@ var otherRoutes = map[string]map[string]string{
 		"GET /v1/ExternalTasks/service-contacts":        "powerautomate",
 		"GET /v1/ExternalTasks/distribution-priorities": "powerautomate",
 		"GET /v1/diagnostics/testconnection":            "powerautomate",
+
+		"POST /cxone/oauth/token":         "body", // the key is in it
+		"POST /cxone/v1/workflow-execute": "cxone",
 	},
 	"admin": {
 		"GET /admin/v1/triggers":                 "admin",
@@ -114,6 +121,23 @@ var otherRoutes = map[string]map[string]string{
 		"GET /metrics":                           "",
 		"HEAD /metrics":                          "",
 	},
+}
+
+// callerOf tells who may call a route that is not the console's.
+func callerOf(listener, name string) (adapter string, ok bool) {
+	method, path, _ := strings.Cut(name, " ")
+	for _, api := range []string{"/InContactAPI", "/incontactapi"} {
+		if rest, found := strings.CutPrefix(path, api+"/services/:version/agent-integration/"); found && listener == "public" {
+			return "cxone", slices.Contains([]string{
+				"GET configuration", "GET configuration/:configuration/workflow", "POST configuration/:configuration/workflow/:workflow",
+				"GET configuration/:configuration/data-mappings", "GET configuration/:configuration/dynamic-data-mappings",
+				"GET configuration/:configuration/entities",
+				"GET workflow-execution/interaction/:cacheKey", "POST workflow-execution/interaction/:cacheKey",
+			}, method+" "+rest)
+		}
+	}
+	adapter, ok = otherRoutes[listener][name]
+	return adapter, ok
 }
 
 // TestWhoMayDoWhat asks for every route of both listeners as everybody. A route
@@ -132,7 +156,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			name := r.Method + " " + r.Path
 			roles, isConsole := access[name]
 			isConsole = isConsole && listener == "public"
-			adapter, isOther := otherRoutes[listener][name]
+			adapter, isOther := callerOf(listener, name)
 			require.NotEqual(t, isConsole, isOther, "%s %s must stand in exactly one table of who may call it on this listener", listener, name)
 			for who, v := range w.visitors {
 				rec := v.ask(t, h, handler.Echo(), r.Method, w.path(r.Path), w.form(r.Method))
@@ -161,6 +185,9 @@ type world struct {
 	visitors      map[string]visitor
 	authorization string
 	person        string
+	execution     string
+	configuration string
+	workflow      string
 }
 
 func newWorld(t *testing.T, h *hub) *world {
@@ -195,6 +222,8 @@ func newWorld(t *testing.T, h *hub) *world {
 		"key of webex":                        {Tenant: "contoso", Adapter: "webex", UPN: "admin@contoso.example"},
 		"key of admin":                        {Tenant: "contoso", Adapter: "admin", UPN: "admin@contoso.example"},
 		"revoked key of powerautomate":        {Tenant: "contoso", Adapter: "powerautomate", UPN: "admin@contoso.example"},
+		"revoked key of cxone":                {Tenant: "contoso", Adapter: "cxone", UPN: "admin@contoso.example"},
+		"other tenant's key of cxone":         {Tenant: "fabrikam", Adapter: "cxone", UPN: "admin@fabrikam.example"},
 		"revoked key of admin":                {Tenant: "contoso", Adapter: "admin", UPN: "admin@contoso.example"},
 		"other tenant's key of powerautomate": {Tenant: "fabrikam", Adapter: "powerautomate", UPN: "admin@fabrikam.example"},
 		"other tenant's key of admin":         {Tenant: "fabrikam", Adapter: "admin", UPN: "admin@fabrikam.example"},
@@ -216,7 +245,21 @@ func newWorld(t *testing.T, h *hub) *world {
 	})
 	require.NoError(t, err)
 	w.authorization = a.ID
+	w.execution = core.NewID(core.SystemClock{}.Now())
+	h.recorder.Record(execution.Run{ID: w.execution, Tenant: "contoso", Platform: "cxone", Title: "Zendesk / Search for ANI", Outcome: "Success"})
+	w.configuration, w.workflow = configured(t)
 	return w
+}
+
+// configured returns the ids of the first configuration of contoso, and of its
+// first workflow.
+func configured(t *testing.T) (configuration, workflow string) {
+	t.Helper()
+	text, err := fs.ReadFile(mappings.FS, "cxone/configurations.yaml")
+	require.NoError(t, err)
+	ids := regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`).FindAllString(string(text), 2)
+	require.Len(t, ids, 2)
+	return ids[0], ids[1]
 }
 
 // grant finds a grant of an integration by its type.
@@ -239,6 +282,7 @@ func (w *world) path(template string) string {
 		":integration", "zendesk", ":authorization", w.authorization, ":person", w.person,
 		":name", "console.css", ":taskId", "0190c2a0-0000-7000-8000-000000000000",
 		":externalTaskId", "0190c2a0-0000-7000-8000-000000000000",
+		":version", "v27.0", ":configuration", w.configuration, ":workflow", w.workflow, ":cacheKey", "unknown", ":execution", w.execution,
 		":triggerId", "unknown", ":id", "unknown", "*", "unknown",
 	).Replace(template)
 }
@@ -266,7 +310,7 @@ func (w *world) judgeConsole(t *testing.T, name, who string, roles []identity.Ro
 		require.True(t, toLogin || rec.Code == http.StatusUnauthorized, "%s as %s: %d %s", name, who, rec.Code, rec.Header().Get("Location"))
 	case !slices.Contains(roles, role):
 		require.Equal(t, http.StatusForbidden, rec.Code, "%s as %s", name, who)
-	case who == "other tenant's admin" && (strings.Contains(name, ":authorization") || strings.Contains(name, ":person")):
+	case who == "other tenant's admin" && (strings.Contains(name, ":authorization") || strings.Contains(name, ":person") || strings.Contains(name, ":execution")):
 		require.Equal(t, http.StatusNotFound, rec.Code, "%s as %s", name, who)
 	default:
 		require.False(t, toLogin, "%s as %s", name, who)
@@ -281,6 +325,8 @@ func (w *world) judgeConsole(t *testing.T, name, who string, roles []identity.Ro
 func judgeKey(t *testing.T, name, who, adapter string, rec *httptest.ResponseRecorder) {
 	t.Helper()
 	switch {
+	case adapter == "body":
+		require.Equal(t, http.StatusBadRequest, rec.Code, "%s as %s", name, who)
 	case adapter == "" || adapter == "address":
 		require.Less(t, rec.Code, 500, "%s as %s", name, who)
 		require.NotContains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, rec.Code, "%s as %s", name, who)
@@ -288,7 +334,7 @@ func judgeKey(t *testing.T, name, who, adapter string, rec *httptest.ResponseRec
 		require.NotContains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, rec.Code, "%s as %s", name, who)
 		require.Less(t, rec.Code, 500, "%s as %s", name, who)
 	case who == "other tenant's key of "+adapter:
-		if strings.Contains(name, ":") {
+		if strings.Contains(name, ":") && !strings.Contains(rec.Body.String(), "NOT_CONFIGURED") {
 			// What is not there cannot be deleted, which is no fault.
 			require.Contains(t, []int{http.StatusNotFound, http.StatusBadRequest, http.StatusNoContent}, rec.Code, "%s as %s", name, who)
 		}

@@ -123,6 +123,16 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
+// settle is flush for a caller who waits for it no longer than ctx.
+func (r *Recorder) settle(ctx context.Context) {
+	done := make(chan struct{})
+	go func() { r.flush(ctx); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
 // flush writes all that waits, in batches so small that other writers hardly
 // notice. When it returns, what was recorded before can be read.
 func (r *Recorder) flush(ctx context.Context) {
@@ -158,7 +168,7 @@ func (r *Recorder) flush(ctx context.Context) {
 // List returns runs, newest first. NotFound when Filter.Before is no run of the
 // tenant any more.
 func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
-	r.flush(ctx)
+	r.settle(ctx)
 	rows, err := r.o.DB.Executions(ctx, f.Tenant, f.Before, f.Failed, strings.ToLower(f.Title), f.Limit)
 	if err != nil {
 		return nil, err
@@ -174,7 +184,7 @@ func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
 
 // Get returns a run of the tenant; NotFound when there is none.
 func (r *Recorder) Get(ctx context.Context, tenant, id string) (Run, error) {
-	r.flush(ctx)
+	r.settle(ctx)
 	row, err := r.o.DB.Execution(ctx, tenant, id)
 	if err != nil {
 		return Run{}, err

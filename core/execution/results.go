@@ -45,7 +45,7 @@ func (r *Results) Put(tenant, key string, life time.Duration, value []byte) stri
 // Get returns the tenant's document under a key; NotFound when there is none any
 // more.
 func (r *Results) Get(ctx context.Context, tenant, key string) ([]byte, error) {
-	r.recorder.flush(ctx)
+	r.recorder.settle(ctx)
 	row, err := r.recorder.o.DB.CachedResult(ctx, tenant, placeOf(tenant, key), r.recorder.o.Clock.Now())
 	return row.Value, gone(err)
 }
@@ -53,7 +53,7 @@ func (r *Results) Get(ctx context.Context, tenant, key string) ([]byte, error) {
 // KeepAlive moves the end of the tenant's document to its life from now;
 // NotFound when there is none any more.
 func (r *Results) KeepAlive(ctx context.Context, tenant, key string) error {
-	r.recorder.flush(ctx)
+	r.recorder.settle(ctx)
 	return r.recorder.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		found, err := tx.ExtendCachedResult(ctx, tenant, placeOf(tenant, key), r.recorder.o.Clock.Now())
 		if err == nil && !found {
