@@ -3,6 +3,7 @@ package expression_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -382,4 +383,32 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestOtherKindsOfGo(t *testing.T) {
+	t.Parallel()
+	e := &expression.Env{Input: map[string]any{
+		"texts": []string{"a", "b"}, "objects": []map[string]any{{"x": int64(1)}, {"x": float32(1.5)}}, "m": map[string]string{"k": "v"},
+		"none": map[string]any(nil), "list": []any(nil), "nan": math.NaN(), "func": func() {}, "struct": struct{ X int }{1}, "i32": int32(2),
+	}}
+	for _, c := range [][2]string{
+		{`input.texts`, `["a","b"]`},
+		{`[map(input.objects, .x), input.m, input.m.k, input.m.z, input.m["k"], len(input.m), input.i32 + 1]`, `[[1,1.5],{"k":"v"},"v",null,"v",1,3]`},
+		{`[input.none ?? 1, input.none.x, input.list ?? 2, input.list[0], first(input.list)]`, `[1,null,2,null,null]`},
+	} {
+		got, err := evaluate(t, c[0], e)
+		require.NoError(t, err, c[0])
+		require.Equal(t, c[1], got)
+	}
+	for _, c := range [][2]string{
+		{`input.nan`, "gives a number that cannot be written"},
+		{`[input.func]`, "gives something that is no JSON value"},
+		{`{a: input.struct}`, "gives something that is no JSON value"},
+		{`input.struct.X`, `something else has no member "X"`},
+		{`input.texts?.[0].y`, `a text has no member "y"`},
+		{`input.x[0]`, "there is nothing to look into"},
+	} {
+		_, err := evaluate(t, c[0], e)
+		require.ErrorContains(t, err, c[1], c[0])
+	}
 }
