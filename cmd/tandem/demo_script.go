@@ -48,7 +48,7 @@ func (s *story) script(ctx context.Context, studio, stranger *sandbox.Studio, ve
 	fmt.Fprint(s.out, "\nA CXone Studio script calls Workflow Execute, through every result branch:\n\n")
 	const caller = "+41445551234"
 	search := map[string]any{"phoneNumber": caller}
-	ticket := map[string]any{"subject": "Parcel has not arrived", "comment": "Caller asks where the parcel is."}
+	ticket := map[string]any{"subject": "Parcel has not arrived", "description": "Caller asks where the parcel is."}
 	contact := fmt.Sprint(s.began.UnixMilli())
 	steps := []struct {
 		studio        *sandbox.Studio
