@@ -42,14 +42,15 @@ const (
 
 // sfObjects are the objects that the org has, two of its own making included.
 var sfObjects = map[string]sfObject{
-	"Account": {"001", []string{"Name"}, "Name Phone Fax Website Industry Type AccountNumber BillingStreet BillingCity BillingState " +
-		"BillingPostalCode BillingCountry AnnualRevenue# NumberOfEmployees# ParentId> Description" + sfCommon},
-	"Contact": {"003", []string{"LastName"}, "AccountId> HomePhone OtherPhone AssistantPhone Department Birthdate@ LeadSource " +
-		"MailingStreet MailingCity MailingState MailingPostalCode MailingCountry HasOptedOutOfEmail? Loyalty_Tier__c" + sfPerson + sfCommon},
+	"Account": {"001", []string{"Name"}, "Name Phone Fax Website Industry Type AccountNumber AccountSource Rating Ownership Site " +
+		"BillingStreet BillingCity BillingState BillingPostalCode BillingCountry ShippingStreet ShippingCity ShippingState ShippingPostalCode " +
+		"ShippingCountry AnnualRevenue# NumberOfEmployees# ParentId> Description" + sfCommon},
+	"Contact": {"003", []string{"LastName"}, "AccountId> HomePhone OtherPhone AssistantPhone AssistantName Department Birthdate@ LeadSource " +
+		"ReportsToId> DoNotCall? MailingStreet MailingCity MailingState MailingPostalCode MailingCountry HasOptedOutOfEmail? Loyalty_Tier__c" + sfPerson + sfCommon},
 	"Lead": {"00Q", []string{"LastName", "Company"}, "Company Status LeadSource Industry Rating Website Street City State PostalCode Country " +
 		"AnnualRevenue# NumberOfEmployees# !IsConverted?" + sfPerson + sfCommon},
 	"Case": {"500", nil, "!CaseNumber Subject Status Priority Origin Type Reason Description ContactId> AccountId> ParentId> " +
-		"SuppliedName SuppliedEmail SuppliedPhone SuppliedCompany !IsClosed? !ClosedDate@" + sfCommon},
+		"SuppliedName SuppliedEmail SuppliedPhone SuppliedCompany IsEscalated? !IsClosed? !ClosedDate@" + sfCommon},
 	"Opportunity": {"006", []string{"Name", "StageName", "CloseDate"}, "Name StageName CloseDate@ Amount# Probability# Type LeadSource " +
 		"NextStep AccountId> Description !IsClosed?" + sfCommon},
 	"WorkOrder": {"0WO", nil, "!WorkOrderNumber Subject Status Priority Description AccountId> ContactId> CaseId> StartDate@ EndDate@ " +
@@ -63,7 +64,7 @@ var sfObjects = map[string]sfObject{
 
 func newSalesforce(prefix string, clock core.Clock) *salesforce {
 	s := &salesforce{path: pathOf(prefix), clock: clock, records: map[string][]map[string]any{}}
-	user := s.insert("User", map[string]any{"Name": "Ada Agent", "LastName": "Agent"})
+	user := s.insert("User", map[string]any{"FirstName": "Ada", "LastName": "Agent"})
 	account := s.insert("Account", map[string]any{"Name": "Novak Logistics", "Phone": "+41 61 555 01 00", "Industry": "Transportation"})
 	s.insert("Account", map[string]any{"Name": "Golden Gate Tours", "Phone": "(415) 555-0100"})
 	milan := s.insert("Contact", map[string]any{
@@ -102,6 +103,9 @@ func (s *salesforce) touch(object string, record map[string]any) {
 	record["LastModifiedDate"] = s.clock.Now().UTC().Format("2006-01-02T15:04:05.000+0000")
 	switch object {
 	case "Contact", "Lead", "User":
+		if object == "Lead" {
+			record["IsConverted"] = false
+		}
 		record["Name"] = strings.TrimSpace(fmt.Sprint(orEmpty(record["FirstName"]), " ", orEmpty(record["LastName"])))
 	case "Case", "Opportunity":
 		state, _ := orEmpty(record["Status"]).(string)
