@@ -17,6 +17,7 @@ import (
 type dynamics365 struct {
 	base  string
 	clock core.Clock
+	kinds map[string]*dynamicsKind // by set
 
 	mu      sync.Mutex
 	records map[string][]map[string]any // set -> records, oldest first
@@ -27,10 +28,12 @@ type dynamics365 struct {
 const dynamicsPath = "/api/data/v9.2/"
 
 func newDynamics365(prefix string, clock core.Clock) *dynamics365 {
-	d := &dynamics365{base: prefix + dynamicsPath, clock: clock, records: map[string][]map[string]any{}}
+	d := &dynamics365{
+		base: prefix + dynamicsPath, clock: clock, kinds: newDynamicsKinds(), records: map[string][]map[string]any{},
+	}
 	for _, seed := range dynamicsSeeds {
 		fields := maps.Clone(seed.fields)
-		d.add(dynamicsKinds[seed.set], seed.id, fields)
+		d.add(d.kinds[seed.set], seed.id, fields)
 	}
 	return d
 }
@@ -51,11 +54,11 @@ func (d *dynamics365) serve(w http.ResponseWriter, r *http.Request, at string) b
 		return true
 	}
 	m := dynamicsAt.FindStringSubmatch(at)
-	if m == nil || dynamicsKinds[m[1]] == nil {
+	if m == nil || d.kinds[m[1]] == nil {
 		d.refuse(w, http.StatusNotFound, "0x80060888", "Resource not found for the segment '%s'.", at)
 		return true
 	}
-	kind, id := dynamicsKinds[m[1]], strings.ToLower(m[2])
+	kind, id := d.kinds[m[1]], strings.ToLower(m[2])
 	switch {
 	case r.Method == http.MethodGet && id == "":
 		d.list(w, r, kind)
@@ -76,7 +79,7 @@ func (d *dynamics365) serve(w http.ResponseWriter, r *http.Request, at string) b
 func (d *dynamics365) definition(w http.ResponseWriter, at string) {
 	name, rest, _ := strings.Cut(strings.TrimPrefix(at, "EntityDefinitions(LogicalName='"), "')")
 	var kind *dynamicsKind
-	for _, k := range dynamicsKinds {
+	for _, k := range d.kinds {
 		if k.name == name {
 			kind = k
 		}

@@ -39,7 +39,8 @@ var (
 	dynamicsSubjects = []string{"contact", "account", "lead", "incident", "opportunity", "new_order"}
 )
 
-var dynamicsKinds = func() map[string]*dynamicsKind {
+// newDynamicsKinds makes the record types, by set.
+func newDynamicsKinds() map[string]*dynamicsKind {
 	kinds := map[string]*dynamicsKind{}
 	add := func(set, name, id, display, text, other string, lookups ...dynamicsLookup) *dynamicsKind {
 		k := &dynamicsKind{set: set, name: name, id: id, display: display, lookups: lookups, columns: map[string]byte{
@@ -87,7 +88,7 @@ var dynamicsKinds = func() map[string]*dynamicsKind {
 	add("annotations", "annotation", "annotationid", "subject", "subject notetext", "",
 		dynamicsLookup{column: "objectid", targets: dynamicsSubjects})
 	return kinds
-}()
+}
 
 // dynamicsSeeds are the first records.
 var dynamicsSeeds = []struct {
@@ -178,10 +179,10 @@ func (d *dynamics365) fields(w http.ResponseWriter, r *http.Request, kind *dynam
 func (d *dynamics365) bound(lookups []dynamicsLookup, navigation string, value any) (column, id string, ok bool) {
 	text, _ := value.(string)
 	m := dynamicsBind.FindStringSubmatch(text)
-	if m == nil || dynamicsKinds[m[1]] == nil {
+	if m == nil || d.kinds[m[1]] == nil {
 		return "", "", false
 	}
-	to := dynamicsKinds[m[1]]
+	to := d.kinds[m[1]]
 	for _, l := range lookups {
 		for _, target := range l.targets {
 			if target == to.name && l.navigation(target) == navigation {

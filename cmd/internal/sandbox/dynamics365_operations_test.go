@@ -29,7 +29,7 @@ func (r *rig) row(set, id string) map[string]any {
 	d := r.dynamics()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.find(dynamicsKinds[set], id)
+	return d.find(d.kinds[set], id)
 }
 
 // shown runs an operation of a CRM that must succeed and returns its document
@@ -156,7 +156,7 @@ func TestDynamics365WritesIntoRecords(t *testing.T) {
 	_, records := r.shown("dynamics365", "update-record", `{"entity":"Case","id":"`+missing+`","fields":{"title":"Two missing","prioritycode":1}}`)
 	require.Equal(t, []string{"Two missing"}, names(records))
 	require.Equal(t, false, records[0]["screenPop"])
-	require.Equal(t, float64(1), r.row("incidents", missing)["prioritycode"])
+	require.EqualValues(t, 1, r.row("incidents", missing)["prioritycode"])
 
 	_, err := r.run("dynamics365", "update-record", `{"entity":"contact","id":"`+nobodyID+`","fields":{"lastname":"Nobody"}}`)
 	require.Equal(t, core.NotFound, core.KindOf(err))
@@ -195,7 +195,7 @@ func TestDynamics365Activities(t *testing.T) {
 	require.Equal(t, milan, call["_regardingobjectid_value"])
 	require.Equal(t, true, call["directioncode"])
 	require.Equal(t, "2026-02-03T04:06:07.000Z", call["actualend"])
-	require.Equal(t, float64(2), call["actualdurationminutes"])
+	require.EqualValues(t, 2, call["actualdurationminutes"])
 	require.Contains(t, call["description"], "Asked for a price")
 	require.Equal(t, []any{float64(1), float64(2)}, []any{call["statecode"], call["statuscode"]})
 	require.Equal(t, []any{
@@ -224,7 +224,7 @@ func TestDynamics365Activities(t *testing.T) {
 	}
 	_, records = r.shown("dynamics365", "timeline", `{"cxoneContact":{"channelType":"WhatsApp"},"integration":[{"entity":"contact","entityId":"`+milan+`"}]}`)
 	require.Equal(t, []string{"Inbound WhatsApp contact"}, names(records))
-	require.Equal(t, float64(5), r.row("tasks", records[0]["id"].(string))["statuscode"])
+	require.EqualValues(t, 5, r.row("tasks", records[0]["id"].(string))["statuscode"])
 }
 
 func TestDynamics365Refusals(t *testing.T) {

@@ -187,12 +187,26 @@ func (f *hubSpotFilter) fits(properties map[string]any) bool {
 	case "NOT_CONTAINS_TOKEN":
 		return !hubSpotToken(have, want)
 	}
+	return hubSpotOrder(have, f.Operator, want)
+}
+
+// hubSpotOrder compares two numbers.
+func hubSpotOrder(have, operator, want string) bool {
 	a, errA := strconv.ParseFloat(have, 64)
 	b, errB := strconv.ParseFloat(want, 64)
 	if errA != nil || errB != nil {
 		return false
 	}
-	return f.Operator == "GT" && a > b || f.Operator == "GTE" && a >= b || f.Operator == "LT" && a < b || f.Operator == "LTE" && a <= b
+	switch operator {
+	case "GT":
+		return a > b
+	case "GTE":
+		return a >= b
+	case "LT":
+		return a < b
+	default:
+		return a <= b
+	}
 }
 
 // hubSpotToken tells whether one of the words of a text is as the pattern says,
