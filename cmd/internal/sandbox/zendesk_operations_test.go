@@ -52,6 +52,8 @@ func TestZendeskFindsCallers(t *testing.T) {
 		`{"phoneNumber":"+41615550102"}`:              {"Milan Novak"},
 		`{"phoneNumber":"+41445551234"}`:              {"Jane O'Hara"},
 		`{"phoneNumber":"+14155550100"}`:              {"Golden Gate Tours"},
+		`{"phoneNumber":"044 555 12 34"}`:             {},
+		`{"phoneNumber":"061 555 01 02"}`:             {"Milan Novak", "Another country"},
 		`{"phoneNumber":"+41445559999"}`:              {},
 		`{"phoneNumber":"anonymous"}`:                 {},
 		`{"phoneNumber":"1\" phone:* \"23 role:end"}`: {},
