@@ -106,6 +106,9 @@ func TestDynamics365Searches(t *testing.T) {
 		_, err := r.run("dynamics365", "custom-search", input)
 		require.Equal(t, core.Invalid, core.KindOf(err), "%s: %v", input, err)
 	}
+	_, records := r.shown("dynamics365", "search-ani", `{"phoneNumber":"+41615550102"}`)
+	require.Equal(t, "Pallet missing", records[0]["related"].([]any)[0].(map[string]any)["display"])
+	require.Empty(t, records[1]["related"])
 	_, err := r.run("dynamics365", "search-ani", `{}`)
 	require.Equal(t, core.Invalid, core.KindOf(err))
 }
