@@ -134,6 +134,12 @@ func (l *loader) limits(in *Input, e inputEntry) {
 	if in.Type != "text" && len(e.Options) > 0 {
 		l.add(e.Options[0].Pos, "options are for text")
 	}
+	switch in.Of = e.Of.Value; {
+	case e.Of.Given() && in.Type != "list":
+		l.add(e.Of.Pos, "of is for lists")
+	case e.Of.Given() && in.Of != "text" && in.Of != "object":
+		l.add(e.Of.Pos, "of must be text or object")
+	}
 	in.pattern = l.pattern(e.Pattern)
 	for _, o := range shorten(l, e.Options, maxOptions, "options", e.Pos) {
 		if o.Value == "" || slices.Contains(in.Options, o.Value) {

@@ -53,6 +53,7 @@ type inputEntry struct {
 	mapping.Pos
 	Name     mapping.Text         `yaml:"name" required:"true"`
 	Type     mapping.Text         `yaml:"type" required:"true" enum:"text,number,integer,boolean,time,object,list"`
+	Of       mapping.Text         `yaml:"of" enum:"text,object"`
 	Required bool                 `yaml:"required"`
 	Max      mapping.Located[int] `yaml:"max"`
 	Pattern  mapping.Text         `yaml:"pattern"`

@@ -115,15 +115,31 @@ func (in *Input) accept(value any) (any, string) {
 		}
 		return nil, "must be an object"
 	default:
-		list, ok := value.([]any)
-		switch {
-		case !ok:
-			return nil, "must be a list"
-		case len(list) > in.Max:
-			return nil, fmt.Sprintf("must have %d entries or less", in.Max)
-		}
-		return own(value), ""
+		return in.list(value)
 	}
+}
+
+// list takes a list, or the one object that should stand in it: scripts leave
+// the brackets out.
+func (in *Input) list(value any) (any, string) {
+	if object, ok := value.(map[string]any); ok && in.Of == "object" {
+		value = []any{object}
+	}
+	list, ok := value.([]any)
+	switch {
+	case !ok:
+		return nil, "must be a list"
+	case len(list) > in.Max:
+		return nil, fmt.Sprintf("must have %d entries or less", in.Max)
+	}
+	for n, entry := range list {
+		_, isObject := entry.(map[string]any)
+		_, isText := entry.(string)
+		if in.Of == "object" && !isObject || in.Of == "text" && !isText {
+			return nil, fmt.Sprintf("entry %d must be %s", n+1, map[string]string{"object": "an object", "text": "a text"}[in.Of])
+		}
+	}
+	return own(value), ""
 }
 
 func (in *Input) text(value any) (any, string) {

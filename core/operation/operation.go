@@ -32,7 +32,8 @@ type Input struct {
 	Name     string
 	Type     string // text, number, integer, boolean, time, object, list
 	Required bool
-	Max      int // characters of a text, entries of a list
+	Max      int    // characters of a text, entries of a list
+	Of       string // of a list's entries: text, object; empty: anything
 	Options  []string
 	Default  any
 	Redact   bool

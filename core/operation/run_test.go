@@ -66,6 +66,8 @@ input:
   - {name: at, type: time}
   - {name: obj, type: object}
   - {name: list, type: list, max: 2}
+  - {name: objects, type: list, of: object}
+  - {name: words, type: list, of: text}
   - {name: must, type: text, required: true}
 example: {must: x}
 strict: true
@@ -93,6 +95,10 @@ output: = input
 		{"obj", `{"obj":[]}`, "", "obj: must be an object"},
 		{"list", `{"list":[1,2,3]}`, "", "list: must have 2 entries or less"},
 		{"text", `{"text":{}}`, "", "text: must be a text"},
+		{"no list", `{"list":{}}`, "", "list: must be a list"},
+		{"one object is a list", `{"objects":{"a":1}}`, `{"must":"m","text":"none","objects":[{"a":1}]}`, ""},
+		{"objects", `{"objects":[{},"a"]}`, "", "objects: entry 2 must be an object"},
+		{"words", `{"words":["a",1]}`, "", "words: entry 2 must be a text"},
 		{"unknown", `{"nun":1}`, "", `nun: there is no such input (did you mean "num"?)`},
 		{"all at once", `{"num":"x","whole":"y","yes":"z","at":"a"}`, "", "and 1 more"},
 	} {

@@ -10,6 +10,7 @@ func Schema() []byte {
 		"input":           {Doc: "The inputs, in the order in which a form shows them."},
 		"input.name":      {Doc: "Begins with a letter; letters, digits and _."},
 		"input.type":      {Doc: "What the value must be; numbers and truth values may come as text."},
+		"input.of":        {Doc: "What the entries of a list are: text or object; absent: anything."},
 		"input.required":  {Doc: "Without it the call is refused."},
 		"input.max":       {Doc: "Characters of a text (4096 if absent), entries of a list (100 if absent)."},
 		"input.pattern":   {Doc: "Regular expression (RE2) that the whole text must match."},
