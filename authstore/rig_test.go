@@ -106,7 +106,7 @@ type provider struct {
 	*authserver.Server
 	clock *coretest.Clock
 	host  string
-	live  integration.Live
+	live  atomic.Pointer[integration.Catalogue]
 
 	mu      sync.Mutex
 	asked   []*http.Request // of the API
@@ -165,7 +165,7 @@ func (p *provider) enforce(t testing.TB, text string) {
 	require.Empty(t, findings)
 	c, findings := integration.Load(set)
 	require.Empty(t, findings)
-	p.live.Set(c)
+	p.live.Store(c)
 }
 
 // api is what the credentials are for.
@@ -225,7 +225,7 @@ func newHub(t testing.TB, p *provider, sealer *Sealer, dbURL string) *hub {
 	require.NoError(t, db.Migrate(t.Context()))
 	h := &hub{provider: p, db: db}
 	h.Store = New(Options{
-		DB: db, Sealer: sealer, Clock: p.clock, Chance: func() float64 { return 0 }, Integrations: p.live.Get,
+		DB: db, Sealer: sealer, Clock: p.clock, Chance: func() float64 { return 0 }, Integrations: p.live.Load,
 		HTTP: &http.Client{Transport: p, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		Redirect: func(id string) (string, error) {
 			if id != "acme" {

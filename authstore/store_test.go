@@ -285,7 +285,7 @@ func TestGoneFromTheCatalogue(t *testing.T) {
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
 		_, err = h.Grant(t.Context(), tenant, a.ID)
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
-		h.live.Set(&integration.Catalogue{})
+		h.live.Store(&integration.Catalogue{})
 		_, _, err = h.call(t, named("Main"))
 		require.Equal(t, core.NotConfigured, core.KindOf(err))
 		require.Len(t, h.list(t), 1)

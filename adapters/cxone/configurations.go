@@ -3,7 +3,6 @@ package cxone
 import (
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"tandem/core/integration"
@@ -102,21 +101,4 @@ func (m *dataMapping) card() map[string][]operation.Field {
 		}
 	}
 	return card
-}
-
-// Live holds the configurations that are in force. Its zero value holds none. It
-// may be used by several goroutines at once.
-type Live struct {
-	current atomic.Pointer[Configurations]
-}
-
-// Set puts configurations in force, for all who ask from now on.
-func (l *Live) Set(c *Configurations) { l.current.Store(c) }
-
-// Get returns the configurations in force, never nil.
-func (l *Live) Get() *Configurations {
-	if c := l.current.Load(); c != nil {
-		return c
-	}
-	return &Configurations{}
 }

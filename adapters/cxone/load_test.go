@@ -35,11 +35,6 @@ func TestLoad(t *testing.T) {
 	require.Zero(t, c.tenant("contoso").find(uncached).cache)
 	require.Nil(t, usable(cfg.dataMappings, sleepMap))
 	require.Equal(t, "Telephone", usable(cfg.cardMappings, cardMap).card()["Contact"][0].Label)
-
-	var live Live
-	require.Nil(t, live.Get().tenant("contoso"))
-	live.Set(c)
-	require.Same(t, c, live.Get())
 }
 
 func TestLoadFindings(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"tandem/core"
@@ -203,20 +202,4 @@ func (d *Directory) CheckWorkflows(known []string) []mapping.Finding {
 	}
 	mapping.Sort(findings)
 	return findings
-}
-
-// Live holds the directory that is in force. Its zero value holds an empty one.
-// It may be used by several goroutines at once.
-type Live struct{ current atomic.Pointer[Directory] }
-
-// Set puts a directory in force, for all who ask from now on.
-func (l *Live) Set(d *Directory) { l.current.Store(d) }
-
-// Get returns the directory in force, never nil. Whoever asks more than one
-// question about one request gets it once.
-func (l *Live) Get() *Directory {
-	if d := l.current.Load(); d != nil {
-		return d
-	}
-	return &Directory{}
 }

@@ -3,7 +3,6 @@ package directory_test
 import (
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -282,36 +281,4 @@ func TestLoadLargeAndWrongEndsSoon(t *testing.T) {
 	_, findings := directory.Load(set)
 	require.Less(t, time.Since(began), 3*time.Second)
 	require.Len(t, findings, 100)
-}
-
-func TestLiveSwap(t *testing.T) {
-	t.Parallel()
-	one, findings := directory.Load(read(t, map[string]string{"acme": acme}))
-	require.Empty(t, findings)
-	two, findings := directory.Load(read(t, map[string]string{"zed": "tenant: zed\n"}))
-	require.Empty(t, findings)
-	var live directory.Live
-	require.Empty(t, live.Get().Tenants())
-	_, ok := live.Get().Tenant("acme")
-	require.False(t, ok)
-
-	live.Set(one)
-	var readers sync.WaitGroup
-	for range 4 {
-		readers.Go(func() {
-			for range 1000 {
-				d := live.Get()
-				require.Len(t, d.Tenants(), 1)
-				if acme, ok := d.Tenant("acme"); ok {
-					admin, _ := acme.User("admin@acme.example")
-					require.Len(t, acme.TaskServices(admin), 2)
-				}
-			}
-		})
-	}
-	for range 1000 {
-		live.Set(two)
-		live.Set(one)
-	}
-	readers.Wait()
 }

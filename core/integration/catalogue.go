@@ -3,7 +3,6 @@ package integration
 import (
 	"slices"
 	"strings"
-	"sync/atomic"
 )
 
 // Catalogue is what a set of mapping files says about integrations. It never
@@ -111,20 +110,4 @@ func (c *Catalogue) Uses(all []Authorization, id string) []Use {
 		return a.Line - b.Line
 	})
 	return uses
-}
-
-// Live holds the catalogue that is in force. Its zero value holds an empty one.
-// It may be used by several goroutines at once.
-type Live struct{ current atomic.Pointer[Catalogue] }
-
-// Set puts a catalogue in force, for all who ask from now on.
-func (l *Live) Set(c *Catalogue) { l.current.Store(c) }
-
-// Get returns the catalogue in force, never nil. Whoever asks more than one
-// question about one request gets it once.
-func (l *Live) Get() *Catalogue {
-	if c := l.current.Load(); c != nil {
-		return c
-	}
-	return &Catalogue{}
 }

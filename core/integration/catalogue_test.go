@@ -1,7 +1,6 @@
 package integration_test
 
 import (
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -111,20 +110,4 @@ func TestChooseFoldsNames(t *testing.T) {
 		all := []integration.Authorization{{ID: "1", Name: row.have}}
 		require.Equal(t, row.same, integration.Choose(all, "", row.asked) != nil, "%q %q", row.have, row.asked)
 	}
-}
-
-func TestLive(t *testing.T) {
-	t.Parallel()
-	var live integration.Live
-	require.Empty(t, live.Get().All())
-	c, _ := load(t, map[string]string{"a/integration.yaml": little("A")})
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			live.Set(c)
-			require.NotNil(t, live.Get())
-		})
-	}
-	wg.Wait()
-	require.Same(t, c, live.Get())
 }

@@ -4,7 +4,7 @@
 //
 // Load makes a Catalogue of the files <integration>/integration.yaml of a
 // mapping set. A Catalogue is a snapshot that never changes, so everyone may
-// read it at once; Live holds the one in force. The console draws its forms from
+// read it at once. The console draws its forms from
 // it, authstore grants and renews by it, and operations take addresses, limits
 // and the table of errors from it. A new integration is a new folder: no code
 // names one.

@@ -1,8 +1,6 @@
 package operation
 
 import (
-	"sync/atomic"
-
 	"tandem/core/expression"
 	"tandem/core/integration"
 )
@@ -36,19 +34,3 @@ func (c *Catalogue) Entities(integration string) *expression.Entities {
 
 // Tests returns the tests of an operation in the order of their file.
 func (c *Catalogue) Tests(op *Operation) []*Test { return c.tests[op] }
-
-// Live holds the catalogue that is in force. Its zero value holds an empty one.
-// It may be used by several goroutines at once.
-type Live struct{ current atomic.Pointer[Catalogue] }
-
-// Set puts a catalogue in force, for all who ask from now on. Runs that have
-// begun end with the operation that they began with.
-func (l *Live) Set(c *Catalogue) { l.current.Store(c) }
-
-// Get returns the catalogue in force, never nil.
-func (l *Live) Get() *Catalogue {
-	if c := l.current.Load(); c != nil {
-		return c
-	}
-	return &Catalogue{integrations: &integration.Catalogue{}}
-}

@@ -80,12 +80,6 @@ func TestLoad(t *testing.T) {
 	require.NotNil(t, c.Entities("nobody"))
 	_, ok = c.Operation("acme", "nothing")
 	require.False(t, ok)
-
-	var live operation.Live
-	require.Empty(t, live.Get().All())
-	require.NotNil(t, live.Get().Entities("acme"))
-	live.Set(c)
-	require.Same(t, c, live.Get())
 }
 
 // TestFindings changes the whole operation and looks at what is said.
