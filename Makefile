@@ -37,7 +37,7 @@ generate: ## write what is generated from other files
 	$(GO) generate ./...
 
 pictures: ## take the README's pictures of the console anew
-	TANDEM_SCREENSHOTS=$(CURDIR)/adapters/console/pictures $(GO) test -count=1 -run 'LifeInTheBrowser' ./cmd/tandem
+	TANDEM_SCREENSHOTS=$(CURDIR)/adapters/console/pictures $(GO) test -count=1 -run 'LifeInTheBrowser|ShownInTheBrowser' ./cmd/tandem
 	@cd adapters/console/pictures && for f in *.png; do grep -q "$$f" ../../../README.md || rm "$$f"; done
 
 check: ## fail if formatting, go.mod or a generated file is stale

@@ -128,9 +128,9 @@ func kindOfPath(name string) string {
 	case base == "entities.yaml":
 		return "entities"
 	case strings.HasSuffix(base, "_test.yaml"):
-		return "operation-test"
+		return "test"
 	case folder == "cxone/":
-		return "cxone-configurations"
+		return "configurations"
 	default:
 		return "operation"
 	}

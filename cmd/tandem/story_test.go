@@ -321,6 +321,8 @@ func TestPagesFitTelephonesAndBothSchemes(t *testing.T) {
 	for name, path := range map[string]string{
 		"integrations": "/console/integrations", "manage": salesforce, "form": salesforce + "/authorizations/new?grant=jwt",
 		"authorization": one, "edit": one + "/edit", "remove": one + "/remove", "add": "/console/integrations/zendesk",
+		"mappings": "/console/mappings", "executions": "/console/executions", "playground": "/console/playground",
+		"trial":    "/console/playground?integration=zendesk&operation=create-ticket",
 		"breakers": "/console/breakers", "people": "/console/people", "person": "/console/people/new",
 	} {
 		p.Width(375)
