@@ -103,13 +103,14 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 
 // tellAll makes the keys and plays the story of each platform.
 func (s *story) tellAll(ctx context.Context, h *hub, vendors *sandbox.Vendors) (err error) {
-	studio, stranger := &sandbox.Studio{Hub: s.flow.Hub}, &sandbox.Studio{Hub: s.flow.Hub}
+	stranger := &sandbox.Studio{Hub: s.flow.Hub}
+	s.studio = &sandbox.Studio{Hub: s.flow.Hub}
 	for _, k := range []struct {
 		key                   *string
 		tenant, adapter, user string
 	}{
 		{&s.flow.Key, demoTenant, powerautomate.Platform, demoUser},
-		{&studio.Key, demoTenant, cxone.Platform, demoUser},
+		{&s.studio.Key, demoTenant, cxone.Platform, demoUser},
 		{&stranger.Key, "fabrikam", cxone.Platform, "admin@fabrikam.example"},
 	} {
 		if *k.key, err = demoKey(ctx, h.db, k.tenant, k.adapter, k.user); err != nil {
@@ -122,7 +123,7 @@ func (s *story) tellAll(ctx context.Context, h *hub, vendors *sandbox.Vendors) (
 	if err := h.connect(ctx, demoConnections); err != nil {
 		return err
 	}
-	return s.script(ctx, studio, stranger, vendors)
+	return s.script(ctx, stranger, vendors)
 }
 
 func demoKey(ctx context.Context, db *store.DB, tenant, adapter, user string) (string, error) {
@@ -134,9 +135,10 @@ func demoKey(ctx context.Context, db *store.DB, tenant, adapter, user string) (s
 
 // story tells what happens, with the time since the start.
 type story struct {
-	out   io.Writer
-	began time.Time
-	flow  *sandbox.Flow
+	out    io.Writer
+	began  time.Time
+	flow   *sandbox.Flow
+	studio *sandbox.Studio
 }
 
 func (s *story) tell(who, format string, args ...any) {
@@ -248,6 +250,10 @@ func (s *story) invite(ctx context.Context, h *hub, vendors *sandbox.Vendors) er
 	if err != nil {
 		return err
 	}
+	configurationID, workflowID, err := s.studio.Find(ctx, "HubSpot", "Search for ANI")
+	if err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(s.out, `
 The hub stays up. Make yourself its administrator and connect it to a CRM, in a browser:
 
@@ -262,9 +268,18 @@ The flow prints what it is triggered by. Try it in another terminal:
     -H 'Content-Type: application/json' \
     -d '{"serviceUpn":"%[5]s","customerIdentifier":"C-1003"}'
 
+A script's call:
+
+  curl -s %[1]s/cxone/v1/workflow-execute -H 'Authorization: Bearer %[7]s' \
+    -d '{"configurationId":"%[8]s","workflowId":"%[9]s",
+         "workflowPayload":{"workflowInput":{"phoneNumber":"%[10]s"}}}'
+
+And the state of the hub:
+
   curl -s http://%[6]s/readyz
 
 Ctrl-C ends it and removes the folder.
-`, base, token, vendors.Addr(), s.flow.Key, demoService, h.admins.Addr())
+`, base, token, vendors.Addr(), s.flow.Key, demoService, h.admins.Addr(),
+		s.studio.Key, configurationID, workflowID, demoNumber)
 	return err
 }

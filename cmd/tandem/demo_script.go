@@ -44,10 +44,9 @@ func (h *hub) connect(ctx context.Context, drafts []integration.Draft) error {
 
 // script plays a CXone Studio script that calls Workflow Execute, through every
 // result branch.
-func (s *story) script(ctx context.Context, studio, stranger *sandbox.Studio, vendors *sandbox.Vendors) error {
+func (s *story) script(ctx context.Context, stranger *sandbox.Studio, vendors *sandbox.Vendors) error {
 	fmt.Fprint(s.out, "\nA CXone Studio script calls Workflow Execute, through every result branch:\n\n")
-	const caller = "+41445551234"
-	search := map[string]any{"phoneNumber": caller}
+	search := map[string]any{"phoneNumber": demoNumber}
 	ticket := map[string]any{"subject": "Parcel has not arrived", "description": "Caller asks where the parcel is."}
 	contact := fmt.Sprint(s.began.UnixMilli())
 	steps := []struct {
@@ -58,23 +57,23 @@ func (s *story) script(ctx context.Context, studio, stranger *sandbox.Studio, ve
 		branch        string
 		why           string
 	}{
-		{studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "Success", "who calls from " + caller + "?"},
-		{studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "a ticket for the call"},
-		{studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "the action tries again by itself: the same ticket, not a second one"},
-		{studio, "Salesforce", "Search for ANI", map[string]any{"workflowInput": search}, "InternalError", "nobody has authorized Salesforce yet"},
-		{studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search, "timeoutMilliSec": "400"}, "Timeout", "HubSpot takes 3 seconds, the script gives it 0.4"},
-		{studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": map[string]any{}}, "ValidationError", "the number is missing"},
-		{studio, "HubSpot", "", map[string]any{"workflowInput": search}, "InvalidWorkflow", "no such workflow"},
+		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "Success", "who calls from " + demoNumber + "?"},
+		{s.studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "a ticket for the call"},
+		{s.studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "the action tries again by itself: the same ticket, not a second one"},
+		{s.studio, "Salesforce", "Search for ANI", map[string]any{"workflowInput": search}, "InternalError", "nobody has authorized Salesforce yet"},
+		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search, "timeoutMilliSec": "400"}, "Timeout", "HubSpot takes 3 seconds, the script gives it 0.4"},
+		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": map[string]any{}}, "ValidationError", "the number is missing"},
+		{s.studio, "HubSpot", "", map[string]any{"workflowInput": search}, "InvalidWorkflow", "no such workflow"},
 		{stranger, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "NotConfigured", "tenant fabrikam has no configurations"},
 	}
 	for _, step := range steps {
 		configurationID, workflowID := demoUnknownID, demoUnknownID
 		var err error
 		if step.workflow != "" {
-			if configurationID, workflowID, err = studio.Find(ctx, step.configuration, step.workflow); err != nil {
+			if configurationID, workflowID, err = s.studio.Find(ctx, step.configuration, step.workflow); err != nil {
 				return err
 			}
-		} else if configurationID, _, err = studio.Find(ctx, step.configuration, "Search for ANI"); err != nil {
+		} else if configurationID, _, err = s.studio.Find(ctx, step.configuration, "Search for ANI"); err != nil {
 			return err
 		}
 		if step.branch == "Timeout" {
@@ -99,5 +98,7 @@ func (s *story) script(ctx context.Context, studio, stranger *sandbox.Studio, ve
 	return nil
 }
 
-// demoUnknownID is a well-formed id that nothing has.
-const demoUnknownID = "00000000-0000-4000-8000-000000000000"
+const (
+	demoNumber    = "+41445551234"
+	demoUnknownID = "00000000-0000-4000-8000-000000000000" // well-formed, and nothing has it
+)
