@@ -133,12 +133,12 @@ func plainExecution(ctx context.Context, client *http.Client, crm string, in pla
 	if err != nil {
 		return plainAnswer{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+crm+"/search", bytes.NewReader(query))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+crm+"/search", bytes.NewReader(query)) //nolint:gosec // of this program
 	if err != nil {
 		return plainAnswer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	found, err := client.Do(req)
+	found, err := client.Do(req) //nolint:gosec // as above
 	if err != nil {
 		return plainAnswer{}, err
 	}
@@ -154,8 +154,12 @@ func plainExecution(ctx context.Context, client *http.Client, crm string, in pla
 			Type: "contact", Label: "Contact", ID: c.ID, URL: "/contacts/" + c.ID, Display: c.Name, Title: c.Title,
 			Updated: c.LastModified, Linkable: true, ScreenPop: true,
 			Fields: []plainField{
-				{"Email", "E-mail", c.Email}, {"Phone", "Phone", c.Phone}, {"MobilePhone", "Mobile", c.MobilePhone},
-				{"Department", "Department", c.Department}, {"MailingCity", "City", c.City}, {"Description", "Description", c.Description},
+				{"Email", "E-mail", c.Email},
+				{"Phone", "Phone", c.Phone},
+				{"MobilePhone", "Mobile", c.MobilePhone},
+				{"Department", "Department", c.Department},
+				{"MailingCity", "City", c.City},
+				{"Description", "Description", c.Description},
 			},
 		})
 	}

@@ -67,14 +67,16 @@ func (s *story) script(ctx context.Context, stranger *sandbox.Studio, vendors *s
 		{stranger, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "NotConfigured", "tenant fabrikam has no configurations"},
 	}
 	for _, step := range steps {
-		configurationID, workflowID := demoUnknownID, demoUnknownID
-		var err error
-		if step.workflow != "" {
-			if configurationID, workflowID, err = s.studio.Find(ctx, step.configuration, step.workflow); err != nil {
-				return err
-			}
-		} else if configurationID, _, err = s.studio.Find(ctx, step.configuration, "Search for ANI"); err != nil {
+		known := step.workflow
+		if known == "" {
+			known = "Search for ANI"
+		}
+		configurationID, workflowID, err := s.studio.Find(ctx, step.configuration, known)
+		if err != nil {
 			return err
+		}
+		if step.workflow == "" {
+			workflowID = demoUnknownID
 		}
 		if step.branch == "Timeout" {
 			vendors.Fault("hubspot", sandbox.Fault{Delay: 3 * time.Second})

@@ -110,8 +110,10 @@ func TestDemoTellsItsStory(t *testing.T) {
 	out, err := sandbox.Setup{Binary: r.Binary, Env: []string{"TANDEM_LISTEN=127.0.0.1:0", "TANDEM_ADMIN_LISTEN=127.0.0.1:0"}}.Run(t.Context(), "demo", "--once")
 	require.NoError(t, err)
 	at := 0
-	for _, part := range []string{`"Created"`, "address book", "updated the task", `"Queued"`, "removed the task", `"Terminated"`, "has ended",
-		"Success ", "Success ", "Success ", "InternalError ", "AUTHORIZATION_REQUIRED", "Timeout ", "ValidationError ", "InvalidWorkflow ", "NotConfigured ", "Default "} {
+	for _, part := range []string{
+		`"Created"`, "address book", "updated the task", `"Queued"`, "removed the task", `"Terminated"`, "has ended",
+		"Success ", "Success ", "Success ", "InternalError ", "AUTHORIZATION_REQUIRED", "Timeout ", "ValidationError ", "InvalidWorkflow ", "NotConfigured ", "Default ",
+	} {
 		next := strings.Index(out[at:], part)
 		require.GreaterOrEqual(t, next, 0, "%s in\n%s", part, out)
 		at += next

@@ -47,7 +47,7 @@ func TestOperationsLifeInTheBrowser(t *testing.T) {
 	p.Follow("#run")
 	p.WaitText("#outcome", "Sofia")
 	require.Contains(t, p.Text("#outcome"), "/crm/v3/objects/contacts/search answered 200")
-		p.Screenshot("playground")
+	p.Screenshot("playground")
 	legible(t, p)
 	p.Fill("#input", "{\n  \"phoneNumber\": \n}")
 	p.Follow("#run")
