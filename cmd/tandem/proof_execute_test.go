@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,6 +75,10 @@ func newCRM(t *testing.T) *crm {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /find", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"name":%q}`, "Caller "+r.FormValue("phone"))
+	})
+	mux.HandleFunc("GET /refuse", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"message":%q}`, "no such number: "+r.FormValue("phone"))
 	})
 	mux.HandleFunc("POST /create", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the caller is gone
@@ -267,4 +273,43 @@ func TestReplicasAnswerOnce(t *testing.T) {
 		return a.status == http.StatusOK && strings.Contains(a.body, "Caller 7")
 	}, 10*time.Second, 50*time.Millisecond)
 	require.Equal(t, http.StatusOK, call(t, key, http.MethodPost, hubs[1].URL+path, `{"keepAlive":true}`).status)
+}
+
+// TestRedactedInputsStayOut: what a mapping file redacts is neither in the
+// database nor in the log, also when the CRM repeats it in a refusal.
+func TestRedactedInputsStayOut(t *testing.T) {
+	t.Parallel()
+	const canary = "+4144777000199"
+	c := newCRM(t)
+	r := c.serving(t, "")
+	r.Env = append(r.Env, "TANDEM_LOG_LEVEL=debug")
+	r.write(t, "crm/integration.yaml", "title: CRM\nbase: "+c.URL+"\nno_authorization: true\nerror_texts: [message]\n")
+	r.write(t, "crm/find.yaml", strings.Replace(proofOperation, "path: /find", "path: /refuse", 1))
+	key := r.key(t, "cxone", admin)
+	h := r.start(t)
+	studio := &sandbox.Studio{Hub: h.URL, Key: key}
+	e, err := studio.Execute(t.Context(), execution(proofFind, "1", "6000", map[string]string{"phoneNumber": canary}))
+	require.NoError(t, err)
+	require.Equal(t, "InternalError", e.Branch)
+	require.Contains(t, e.ErrorArgs.Message, canary, "the script may know what it sent")
+	for _, body := range []string{`{"workflowPayload": "` + canary, `{"configurationId":"` + proofConfiguration + `","workflowId":"` + proofFind + `","workflowPayload":{"workflowInput":{"phoneNumber":["` + canary + `"]}}}`} {
+		require.Contains(t, call(t, key, http.MethodPost, h.URL+"/cxone/v1/workflow-execute", body).body, "ValidationError")
+	}
+	token := call(t, "", http.MethodPost, h.URL+"/cxone/oauth/token", "")
+	require.Equal(t, http.StatusBadRequest, token.status)
+	require.NoError(t, h.Stop(15*time.Second))
+	files, err := filepath.Glob(filepath.Join(r.data(), "*"))
+	require.NoError(t, err)
+	texts := map[string]string{"log": h.Log()}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		texts[name] = string(text)
+	}
+	require.Contains(t, texts[r.file()], "CRM / Find", "the runs are on disk")
+	for name, text := range texts {
+		require.NotContains(t, text, canary, name)
+		require.NotContains(t, text, strings.TrimPrefix(canary, "+"), name)
+		require.NotContains(t, text, key, name)
+	}
 }
