@@ -1,9 +1,11 @@
 package server
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -19,12 +21,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// certificate writes a certificate for 127.0.0.1 and returns its files and a
-// pool that trusts it.
-func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+// ecdsaKey returns a new key.
+func ecdsaKey(t *testing.T) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
+	return key
+}
+
+// certificate writes a certificate for 127.0.0.1 and returns its files and a
+// pool that trusts it.
+func certificate(t *testing.T, key crypto.Signer) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
@@ -45,7 +53,7 @@ func certificate(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 
 func TestServeTLS(t *testing.T) {
 	t.Parallel()
-	certFile, keyFile, pool := certificate(t)
+	certFile, keyFile, pool := certificate(t, ecdsaKey(t))
 	addr, _ := serve(t, newServer(t, Options{TLSCertFile: certFile, TLSKeyFile: keyFile}))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -59,4 +67,28 @@ func TestServeTLS(t *testing.T) {
 
 	_, err = tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10})
 	require.ErrorContains(t, err, "protocol version")
+}
+
+// TestSuitesOfContactCentres: NICE CXone calls with one of these suites (its
+// network requirements list them); which of them work depends on the kind of the
+// certificate.
+func TestSuitesOfContactCentres(t *testing.T) {
+	t.Parallel()
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	for _, c := range []struct {
+		key   crypto.Signer
+		suite uint16
+	}{
+		{ecdsaKey(t), tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+		{ecdsaKey(t), tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384},
+		{rsaKey, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA},
+	} {
+		certFile, keyFile, pool := certificate(t, c.key)
+		addr, _ := serve(t, newServer(t, Options{TLSCertFile: certFile, TLSKeyFile: keyFile}))
+		conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{c.suite}})
+		require.NoError(t, err, tls.CipherSuiteName(c.suite))
+		require.Equal(t, c.suite, conn.ConnectionState().CipherSuite)
+		require.NoError(t, conn.Close())
+	}
 }
