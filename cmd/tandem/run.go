@@ -23,7 +23,7 @@ type commands struct {
 	Keys       keysCommand       `cmd:"" help:"Create, list and revoke the keys of callers."`
 	SetupToken setupTokenCommand `cmd:"" help:"Print a one-time token with which a tenant's first administrator gets into the console."`
 	MasterKey  masterKeyCommand  `cmd:"" help:"Replace the master key while the hub runs."`
-	Mappings   mappingsCommand   `cmd:"" help:"Check the files that integrators write."`
+	Mappings   mappingsCommand   `cmd:"" help:"Check, test, try and begin the files that integrators write."`
 	Connector  connectorCommand  `cmd:"" help:"Write the connector by which Power Automate reaches the hub."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database up to this binary's version."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`

@@ -6,6 +6,11 @@
 // with its own key. What a vendor refuses, it refuses in the vendor's words.
 //
 // Vendors are the clouds of every shipped integration: sign-in, tokens,
-// revocation, and whose account a credential is. Mappings are the shipped files
-// with the vendors' addresses turned to them.
+// revocation, and whose account a credential is; and the CRMs behind the sign-in
+// of those that have one, with a few records, their habits of refusing, faults on
+// demand and a ledger of what they were asked. Mappings are the shipped files with
+// the vendors' addresses turned to them.
+//
+// A Studio is the scripts of NICE CXone Studio that call a hub with the REST API
+// action, tries of its own included.
 package sandbox
