@@ -137,7 +137,7 @@ func failed(err error, id string) reply {
 		}
 		switch {
 		case args.Code != "":
-		case e.Kind == core.Unavailable && run.Step != "":
+		case e.Kind == core.Unavailable && run.Step != "" && run.Upstream == 0:
 			args.Code = codeUnreachable
 		case e.Kind == core.Invalid && run.Upstream != 0:
 			args.Code = codeRejected

@@ -235,7 +235,7 @@ func TestBranchesOfErrors(t *testing.T) {
 			require.Equal(t, "save", s.ErrorArgs.Step)
 			code := codes[kind]
 			switch {
-			case kind == core.Unavailable:
+			case kind == core.Unavailable && upstream == 0:
 				code = codeUnreachable
 			case kind == core.Invalid && upstream != 0:
 				code = codeRejected

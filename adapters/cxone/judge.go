@@ -234,7 +234,8 @@ func (m *dataMapping) apply(entity string, contact any, fields map[string]any) {
 			continue
 		}
 		for _, f := range e.fields {
-			if text, ok := wordsOf(integration.Dig(contact, f.other)); ok {
+			// What the contact has no word for leaves the field as it is.
+			if text, _ := wordsOf(integration.Dig(contact, f.other)); text != "" {
 				fields[f.name] = text
 			}
 		}
