@@ -1,8 +1,11 @@
 package expression
 
 import (
+	"cmp"
+	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
 )
@@ -13,16 +16,19 @@ const maxPhone = 64
 // phoneWork is what reading a number costs, in units of a run's work.
 const phoneWork = 200
 
-// parsePhone reads a telephone number; 00 in front means the same as +. Without
-// a region only numbers in international form are read.
+// maxForms is how many ways of writing a number are tried.
+const maxForms = 12
+
+// parsePhone reads a telephone number, which may stand in an address of SIP or
+// tel; given is what is left without that. A region may be nil or empty.
 func parsePhone(r *run, args []any) (given string, n *phonenumbers.PhoneNumber, err error) {
-	region := "ZZ"
+	region := ""
 	if len(args) == 2 && !isNil(args[1]) {
 		text, ok := asText(args[1])
 		if !ok {
 			return "", nil, wrong("needs a region such as \"CH\", not %s", kindOf(args[1]))
 		}
-		region = strings.ToUpper(text)
+		region = strings.ToUpper(strings.TrimSpace(text))
 	}
 	if isNil(args[0]) {
 		return "", nil, nil
@@ -31,27 +37,67 @@ func parsePhone(r *run, args []any) (given string, n *phonenumbers.PhoneNumber, 
 	if !ok {
 		return "", nil, wrong("needs a telephone number, not %s", kindOf(args[0]))
 	}
-	if err := r.spend(phoneWork); err != nil {
+	if err := r.spend(phoneWork + len(given)/4); err != nil {
 		return "", nil, err
 	}
-	given = strings.TrimSpace(given)
-	if len(given) > maxPhone {
+	if given = subscriber(given); len(given) > maxPhone {
 		return given, nil, nil
 	}
-	text := given
-	if rest, ok := strings.CutPrefix(text, "00"); ok && region == "ZZ" {
-		text = "+" + rest
-	}
-	parsed, err := phonenumbers.Parse(text, region)
-	if err != nil || !phonenumbers.IsPossibleNumber(parsed) {
-		return given, nil, nil //nolint:nilerr // no number is an answer, not a fault
-	}
-	return given, parsed, nil
+	return given, readPhone(given, region), nil
 }
+
+// subscriber takes off what an address has around its number: scheme, host and
+// parameters.
+func subscriber(text string) string {
+	text = strings.TrimSpace(text)
+	if scheme, rest, ok := strings.Cut(text, ":"); ok && slices.Contains([]string{"sip", "sips", "tel"}, strings.ToLower(scheme)) {
+		text = rest
+		if plain, err := url.PathUnescape(text); err == nil {
+			text = plain
+		}
+	}
+	text, _, _ = strings.Cut(text, "@")
+	text, _, _ = strings.Cut(text, ";")
+	return strings.TrimSpace(text)
+}
+
+// readPhone reads a number of a region, or in international form. Networks also
+// hand over numbers whose country code has no + before it: those are taken only
+// when there is such a number.
+func readPhone(text, region string) *phonenumbers.PhoneNumber {
+	const none = "ZZ" // the region of numbers that say theirs
+	number := parsed(text, cmp.Or(region, none))
+	if number != nil && (strings.HasPrefix(text, "+") || phonenumbers.IsValidNumber(number)) {
+		return number
+	}
+	if rest, ok := strings.CutPrefix(text, "00"); ok {
+		if n := parsed("+"+rest, none); n != nil {
+			return n
+		}
+	}
+	digits := onlyDigits(text)
+	if len(digits) >= 11 && len(digits) <= 15 && digits[0] != '0' && !hasLetter(text) {
+		if n := parsed("+"+digits, none); n != nil && phonenumbers.IsValidNumber(n) {
+			return n
+		}
+	}
+	return number
+}
+
+// parsed is the number that a text may be, nil for none.
+func parsed(text, region string) *phonenumbers.PhoneNumber {
+	n, err := phonenumbers.Parse(text, region)
+	if err != nil || !phonenumbers.IsPossibleNumber(n) {
+		return nil
+	}
+	return n
+}
+
+func hasLetter(s string) bool { return strings.ContainsFunc(s, unicode.IsLetter) }
 
 func onlyDigits(s string) string {
 	return strings.Map(func(c rune) rune {
-		if c < '0' || c > '9' {
+		if notDigit(c) {
 			return -1
 		}
 		return c
@@ -84,25 +130,48 @@ func e164(r *run, args []any) (any, error) {
 	return phonenumbers.Format(n, phonenumbers.E164), nil
 }
 
+// phones gives the ways in which a number may be stored, the most exact first.
+// What holds letters is no number but says that there is none (anonymous).
 func phones(r *run, args []any) (any, error) {
 	given, n, err := parsePhone(r, args)
 	if err != nil {
 		return nil, err
 	}
+	list := []any{}
+	if hasLetter(given) {
+		return list, nil
+	}
 	forms := []string{given}
 	if n != nil {
-		forms = append(forms,
-			phonenumbers.Format(n, phonenumbers.E164),
-			phonenumbers.Format(n, phonenumbers.INTERNATIONAL),
-			phonenumbers.Format(n, phonenumbers.NATIONAL),
-			onlyDigits(phonenumbers.Format(n, phonenumbers.NATIONAL)),
-			onlyDigits(phonenumbers.Format(n, phonenumbers.E164)))
+		forms = append(forms, written(n)...)
 	}
-	list := []any{}
 	for _, form := range append(forms, onlyDigits(given)) {
 		if form != "" && !slices.Contains(list, any(form)) {
 			list = append(list, form)
 		}
 	}
-	return list[:min(len(list), 8)], nil
+	return list[:min(len(list), maxForms)], nil
 }
+
+// written are the usual ways to write a number.
+func written(n *phonenumbers.PhoneNumber) []string {
+	e164 := phonenumbers.Format(n, phonenumbers.E164)
+	international := phonenumbers.Format(n, phonenumbers.INTERNATIONAL)
+	national := phonenumbers.Format(n, phonenumbers.NATIONAL)
+	country, _, _ := strings.Cut(international, " ")
+	groups := strings.FieldsFunc(national, notDigit)
+	all := strings.FieldsFunc(international, notDigit)
+	forms := []string{
+		e164, international, national, onlyDigits(national), e164[1:],
+		strings.Join(groups, "-"), strings.Join(groups, "."), "+" + strings.Join(all, "-"),
+	}
+	if country == "+1" {
+		return append(forms, "+1 "+national, "+"+strings.Join(all, " "), strings.Join(all, "-"))
+	}
+	if rest, ok := strings.CutPrefix(national, "0"); ok && !strings.HasPrefix(phonenumbers.GetNationalSignificantNumber(n), "0") {
+		forms = append(forms, country+" (0)"+rest)
+	}
+	return append(forms, "00"+e164[1:], "00"+international[1:])
+}
+
+func notDigit(c rune) bool { return c < '0' || c > '9' }

@@ -61,14 +61,18 @@ func (x *run) turn(ctx context.Context, s *step, turn int) (map[string]any, verd
 		}
 	}
 	object := map[string]any{
-		"ran": true, "ok": v != goOnAsBad && x.env.Status < 300, "status": x.env.Status,
+		"ran": true, "ok": v != goOnAsBad && x.env.Status >= 200 && x.env.Status < 300, "status": x.env.Status,
 		"headers": x.env.Headers, "body": x.env.Body,
 	}
 	if s.pages != nil {
 		object["items"] = append([]any{}, items...)
 	}
 	for _, e := range s.extract {
-		if object[e.name], err = e.tree.Eval(&x.env); err != nil {
+		object[e.name], err = e.tree.Eval(&x.env)
+		if v != goOn && core.KindOf(err) == core.Mapping {
+			object[e.name], err = nil, nil // a refusal, or nothing, need not hold what a good answer holds
+		}
+		if err != nil {
 			return nil, fail, x.broken(err)
 		}
 	}
@@ -110,10 +114,14 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 		return fail, x.fault(s, x.late(ctx, nil))
 	}
 	deadline, _ := ctx.Deadline()
+	left := deadline.Sub(core.SystemClock{}.Now()) // contexts end by the machine's clock
+	if s.optional {
+		left /= 2 // so that there is time to go on
+	}
 	elapsed := core.Stopwatch()
 	answer, err := x.o.Upstream.Call(ctx, outbound.Call{
 		Tenant: x.req.Tenant, Name: x.in.ID, Request: req,
-		Deadline:   max(deadline.Sub(core.SystemClock{}.Now()), time.Millisecond), // contexts end by the machine's clock
+		Deadline:   max(left, time.Millisecond),
 		Repeatable: s.reads || s.key != "",
 		Credential: x.credential, Limits: x.in.Limits, Errors: x.in.Errors,
 	})
@@ -121,6 +129,7 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 	if s.writes && mayHaveWritten(answer, err) {
 		x.wrote = true
 	}
+	refusal := err
 	v, err := x.judge(ctx, s, req, answer, err)
 	if answer != nil {
 		kept.Status = answer.Status
@@ -128,8 +137,11 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 	switch {
 	case err != nil:
 		kept.State, kept.Error, x.upstream = StepFailed, x.mask().Text(err.Error()), kept.Status
-	case v == goOnAsBad:
+	case v == goOnAsBad || answer == nil:
 		kept.State = StepContinued
+		if refusal != nil {
+			kept.Error = x.mask().Text(refusal.Error())
+		}
 	}
 	if x.req.Detail {
 		x.detail(&kept, d, req, answer)
@@ -160,7 +172,10 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 		if err == nil {
 			err = errors.New("the upstream gave no answer")
 		}
-		return fail, x.late(ctx, err)
+		if ctx.Err() != nil || !slices.Contains(silent, core.KindOf(err)) {
+			return fail, x.late(ctx, err)
+		}
+		return s.verdict(x, false, err)
 	}
 	x.answers += len(answer.Body)
 	if x.answers > maxAnswers {
@@ -181,6 +196,15 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 	if !good {
 		err = x.said(err)
 	}
+	return s.verdict(x, good, err)
+}
+
+// silent are the kinds of an error without an answer that rules may speak of:
+// what the upstream's day is like, not what somebody must put right.
+var silent = []core.Kind{core.Unavailable, core.Throttled, core.Timeout, core.Uncertain}
+
+// verdict is what the first rule says that fits, or else err.
+func (s *step) verdict(x *run, good bool, err error) (verdict, error) {
 	for i := range s.rules {
 		r := &s.rules[i]
 		fits, fault := r.fits(x, good, core.KindOf(err))
@@ -207,7 +231,7 @@ func (r *rule) fits(x *run, good bool, kind core.Kind) (bool, error) {
 	if r.statuses != nil && !slices.Contains(r.statuses, x.env.Status) {
 		return false, nil
 	}
-	if r.kinds != nil && (good || !slices.Contains(r.kinds, kind)) {
+	if r.kinds != nil && (good || !slices.Contains(r.kinds, kind)) || r.kinds == nil && x.env.Status == 0 {
 		return false, nil
 	}
 	if r.when == nil {

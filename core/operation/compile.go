@@ -107,7 +107,7 @@ func (l *loader) inputs(f operationFile) []Input {
 			l.add(e.Name.Pos, "duplicate input %q", e.Name.Value)
 			continue
 		}
-		in := Input{Name: e.Name.Value, Type: e.Type.Value, Required: e.Required, Redact: e.Redact, Help: e.Help}
+		in := Input{Name: e.Name.Value, Type: e.Type.Value, Required: e.Required, Redact: e.Redact, MayBeEmpty: e.MayBeEmpty.Value, Help: e.Help}
 		if l.oneOf(e.Type, "type", types) {
 			l.limits(&in, e)
 		}
@@ -128,11 +128,8 @@ func (l *loader) limits(in *Input, e inputEntry) {
 			l.add(e.Max.Pos, "max is for text and lists")
 		}
 	}
-	if in.Type != "text" && e.Pattern.Given() {
-		l.add(e.Pattern.Pos, "a pattern is for text")
-	}
-	if in.Type != "text" && len(e.Options) > 0 {
-		l.add(e.Options[0].Pos, "options are for text")
+	if in.Type != "text" {
+		l.noText(e)
 	}
 	switch in.Of = e.Of.Value; {
 	case e.Of.Given() && in.Type != "list":
@@ -164,6 +161,19 @@ func (l *loader) limits(in *Input, e inputEntry) {
 		l.at(e.Default, "the default of %q %s", in.Name, why)
 	}
 	in.Default = value
+}
+
+// noText refuses what only a text can have.
+func (l *loader) noText(e inputEntry) {
+	if e.Pattern.Given() {
+		l.add(e.Pattern.Pos, "a pattern is for text")
+	}
+	if len(e.Options) > 0 {
+		l.add(e.Options[0].Pos, "options are for text")
+	}
+	if e.MayBeEmpty.Given() {
+		l.add(e.MayBeEmpty.Pos, "may_be_empty is for text")
+	}
 }
 
 // pattern compiles a pattern so that it must match all of a value.

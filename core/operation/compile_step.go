@@ -50,7 +50,9 @@ func (l *loader) step(op *Operation, e stepEntry, names *expression.Names, try *
 	answer.Answer = true
 	l.pages(&s, e, answer)
 	for _, r := range shorten(l, e.On, maxRules, "rules in on", e.Pos) {
-		s.rules = append(s.rules, l.rule(r, answer))
+		compiled := l.rule(r, answer)
+		s.rules = append(s.rules, compiled)
+		s.optional = s.optional || compiled.then != fail && compiled.statuses == nil && slices.Contains(compiled.kinds, core.Timeout)
 	}
 	s.extract = l.extract(e, answer)
 	op.Writes = op.Writes || s.writes

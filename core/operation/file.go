@@ -51,16 +51,17 @@ type operationFile struct {
 
 type inputEntry struct {
 	mapping.Pos
-	Name     mapping.Text         `yaml:"name" required:"true"`
-	Type     mapping.Text         `yaml:"type" required:"true" enum:"text,number,integer,boolean,time,object,list"`
-	Of       mapping.Text         `yaml:"of" enum:"text,object"`
-	Required bool                 `yaml:"required"`
-	Max      mapping.Located[int] `yaml:"max"`
-	Pattern  mapping.Text         `yaml:"pattern"`
-	Options  []mapping.Text       `yaml:"options"`
-	Default  *yaml.Node           `yaml:"default"`
-	Redact   bool                 `yaml:"redact"`
-	Help     string               `yaml:"help"`
+	Name       mapping.Text          `yaml:"name" required:"true"`
+	Type       mapping.Text          `yaml:"type" required:"true" enum:"text,number,integer,boolean,time,object,list"`
+	Of         mapping.Text          `yaml:"of" enum:"text,object"`
+	Required   bool                  `yaml:"required"`
+	Max        mapping.Located[int]  `yaml:"max"`
+	Pattern    mapping.Text          `yaml:"pattern"`
+	Options    []mapping.Text        `yaml:"options"`
+	Default    *yaml.Node            `yaml:"default"`
+	Redact     bool                  `yaml:"redact"`
+	MayBeEmpty mapping.Located[bool] `yaml:"may_be_empty"`
+	Help       string                `yaml:"help"`
 }
 
 type valueEntry struct {

@@ -80,10 +80,14 @@ func invalid(details []core.Detail) *core.Error {
 }
 
 // accept returns a value as the input's type has it, nil when there is none, or
-// says what is wrong with it. An empty text counts as none: that is what forms
-// and scripts send for what nobody has filled in.
+// says what is wrong with it. An empty text counts as none, that is what forms and
+// scripts send for what nobody has filled in, unless the input may be empty: a
+// caller who withholds the number has called all the same.
 func (in *Input) accept(value any) (any, string) {
-	if value == nil || value == "" {
+	switch {
+	case value == "" && in.MayBeEmpty:
+		return value, ""
+	case value == nil || value == "":
 		return nil, ""
 	}
 	switch in.Type {

@@ -29,15 +29,16 @@ type Operation struct {
 
 // Input is a declared input of an operation.
 type Input struct {
-	Name     string
-	Type     string // text, number, integer, boolean, time, object, list
-	Required bool
-	Max      int    // characters of a text, entries of a list
-	Of       string // of a list's entries: text, object; empty: anything
-	Options  []string
-	Default  any
-	Redact   bool
-	Help     string
+	Name       string
+	Type       string // text, number, integer, boolean, time, object, list
+	Required   bool
+	Max        int    // characters of a text, entries of a list
+	Of         string // of a list's entries: text, object; empty: anything
+	Options    []string
+	Default    any
+	Redact     bool
+	MayBeEmpty bool // of a text: "" is a value, not none
+	Help       string
 
 	pattern *regexp.Regexp // of a text, anchored at both ends; nil: anything
 }

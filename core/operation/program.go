@@ -35,9 +35,10 @@ type step struct {
 	reads   bool   // a POST that changes nothing
 	key     string // canonical name of the header of the idempotency key
 
-	pages   *pages
-	rules   []rule
-	extract []named
+	pages    *pages
+	rules    []rule
+	optional bool // a rule goes on where no answer comes in time
+	extract  []named
 }
 
 type pages struct {
@@ -46,7 +47,7 @@ type pages struct {
 	most  int
 }
 
-// rule says what an answer means that it fits.
+// rule says what an answer means that it fits, or that there is none.
 type rule struct {
 	statuses []int
 	kinds    []core.Kind
