@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"slices"
 
 	"tandem/adapters/cxone"
@@ -42,9 +43,7 @@ func (m mappingsLint) Run(p *program) error {
 		files = os.DirFS(m.Dir)
 	}
 	set, findings := mapping.Read(files)
-	if len(findings) == 0 {
-		_, findings = check(set)
-	}
+	_, findings = checkAll(set, findings)
 	for _, f := range findings {
 		fmt.Fprintln(p.stdout, f)
 	}
@@ -63,6 +62,26 @@ type contents struct {
 	operations   *operation.Catalogue
 	// configurations are those of CXone.
 	configurations *cxone.Configurations
+}
+
+// checkAll is check for a set that lacks the files that Read has found something
+// about: what is said because they are missing is left out.
+func checkAll(set *mapping.Set, unread []mapping.Finding) (contents, []mapping.Finding) {
+	c, findings := check(set)
+	if len(unread) == 0 {
+		return c, findings
+	}
+	rooms := map[string]bool{} // folders that lack a file
+	for _, f := range unread {
+		rooms[path.Dir(f.File)] = true
+	}
+	findings = slices.DeleteFunc(findings, func(f mapping.Finding) bool {
+		room := path.Dir(f.File)
+		return rooms[room] || room == "directory" && rooms["workflows"] || room == "cxone" || room == "webex" // who refers to whom
+	})
+	findings = append(findings, unread...)
+	mapping.Sort(findings)
+	return c, findings
 }
 
 // check reads all that a set holds and how its parts fit together.

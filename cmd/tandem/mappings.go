@@ -44,6 +44,7 @@ type refusal struct {
 	set      *mapping.Set
 	at       time.Time
 	findings []mapping.Finding
+	failed   bool // nothing is wrong with it, but it could not be taken over
 }
 
 func mappingFiles(c *config) func() fs.FS {
@@ -63,9 +64,11 @@ func (m *mapped) operations() *operation.Catalogue      { return m.current.Load(
 func (m *mapped) configurations() *cxone.Configurations { return m.current.Load().configurations }
 func (m *mapped) workflow(name string) *flow.Workflow   { return m.current.Load().flows[name] } // nil when there is none
 
-// apply checks a set and, when nothing is wrong with it, puts it in place.
-func (m *mapped) apply(ctx context.Context, set *mapping.Set, e *engine.Engine) ([]mapping.Finding, error) {
-	c, findings := check(set)
+// apply checks a set, of which Read has found what it found, and when nothing is
+// wrong with it puts it in place. The error is for a set that cannot be taken over
+// now.
+func (m *mapped) apply(ctx context.Context, set *mapping.Set, findings []mapping.Finding, e *engine.Engine) ([]mapping.Finding, error) {
+	c, findings := checkAll(set, findings)
 	if len(findings) > 0 {
 		return findings, nil
 	}
@@ -81,12 +84,9 @@ func (m *mapped) apply(ctx context.Context, set *mapping.Set, e *engine.Engine) 
 func loadMappings(ctx context.Context, files fs.FS, e *engine.Engine, clock core.Clock) (*mapped, error) {
 	m := &mapped{clock: clock}
 	set, findings := mapping.Read(files)
-	if len(findings) == 0 {
-		found, err := m.apply(ctx, set, e)
-		if err != nil {
-			return nil, err
-		}
-		findings = found
+	findings, err := m.apply(ctx, set, findings, e)
+	if err != nil {
+		return nil, err
 	}
 	if len(findings) > 0 {
 		errs := []error{fmt.Errorf("%d findings in the mapping files", len(findings))}
@@ -102,28 +102,27 @@ func loadMappings(ctx context.Context, files fs.FS, e *engine.Engine, clock core
 // reported and the last good one goes on serving. changed is called after each
 // change that was taken over, refused after each that was not.
 func (m *mapped) watch(ctx context.Context, files func() fs.FS, e *engine.Engine, log *slog.Logger, changed func(), refused func(int)) {
-	mapping.Watch(ctx, files, m.current.Load().set, reload, nil, func(set *mapping.Set, findings []mapping.Finding) {
-		var err error
-		if len(findings) == 0 {
-			findings, err = m.apply(ctx, set, e)
-		}
-		if err != nil || len(findings) > 0 {
-			m.refused.Store(&refusal{set, m.clock.Now(), findings})
-		} else {
-			m.refused.Store(nil)
-		}
-		switch {
+	mapping.Watch(ctx, files, m.current.Load().set, reload, nil, func(set *mapping.Set, findings []mapping.Finding) bool {
+		findings, err := m.apply(ctx, set, findings, e)
+		switch before := m.refused.Load(); {
 		case err != nil:
-			log.Error("mapping files not taken over", "error", err)
+			if before == nil || !before.failed || before.set.Hash != set.Hash { // it is tried again and again
+				log.Error("mapping files not taken over", "error", err)
+			}
+			m.refused.Store(&refusal{set: set, at: m.clock.Now(), failed: true})
+			refused(1)
 		case len(findings) > 0:
 			for _, f := range findings {
 				log.Error("mapping file refused, the last good set goes on", "finding", f.String())
 			}
+			m.refused.Store(&refusal{set: set, at: m.clock.Now(), findings: findings})
 			refused(len(findings))
 		default:
 			log.Info("mapping files taken over", "hash", set.Hash)
+			m.refused.Store(nil)
 			changed()
 			refused(0)
 		}
+		return err == nil
 	})
 }

@@ -106,9 +106,11 @@ func (m mappingsTry) input() (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("input: %w", err)
 	}
-	input := map[string]any{}
-	if err := json.Unmarshal(text, &input); err != nil {
-		return nil, fmt.Errorf("input: want a JSON object: %w", err)
+	var input map[string]any
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // ids may be larger than a float64 tells apart
+	if err := d.Decode(&input); err != nil || input == nil || d.More() {
+		return nil, fmt.Errorf("input: want one JSON object: %w", err)
 	}
 	return input, nil
 }

@@ -61,6 +61,9 @@ const maxFlows = 1000
 // Keep stores the texts of workflows, so that tasks can begin on them. It must
 // have returned before a task is created on one of them.
 func (e *Engine) Keep(ctx context.Context, flows map[string]*flow.Workflow) error {
+	if e.knows(flows) {
+		return nil
+	}
 	err := e.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		for _, w := range flows {
 			if err := tx.SaveWorkflow(ctx, w.Hash, w.Name, w.Text); err != nil {
@@ -76,6 +79,18 @@ func (e *Engine) Keep(ctx context.Context, flows map[string]*flow.Workflow) erro
 		e.remember(w)
 	}
 	return nil
+}
+
+// knows tells whether all workflows are in memory, and so in the database.
+func (e *Engine) knows(flows map[string]*flow.Workflow) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range flows {
+		if e.flows[w.Hash] == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (e *Engine) remember(w *flow.Workflow) {

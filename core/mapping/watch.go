@@ -18,10 +18,11 @@ const fullEvery = 60
 // before: first other than known (the set that the caller serves; nil: none).
 // It looks at sizes and times, and at contents only when those changed. Calls
 // of apply come one after the other, on Watch's goroutine; apply keeps the last
-// good set by leaving a set with findings alone. A tick that is lent stands for
-// the interval.
+// good set by leaving a set with findings alone. When it returns false, because
+// it could not do its work now, it is called again with the next look. A tick
+// that is lent stands for the interval.
 func Watch(ctx context.Context, fsys func() fs.FS, known *Set, interval time.Duration,
-	tick <-chan time.Time, apply func(*Set, []Finding),
+	tick <-chan time.Time, apply func(*Set, []Finding) bool,
 ) {
 	if tick == nil {
 		ticker := time.NewTicker(interval)
@@ -43,7 +44,8 @@ func Watch(ctx context.Context, fsys func() fs.FS, known *Set, interval time.Dur
 }
 
 type watcher struct {
-	apply    func(*Set, []Finding)
+	apply    func(*Set, []Finding) bool
+	again    bool // apply could not do its work
 	stamp    [sha256.Size]byte
 	settled  bool // the last poll found the stamp unchanged
 	polls    int
@@ -57,16 +59,16 @@ func (w *watcher) poll(fsys fs.FS) {
 	w.polls++
 	// A file may be written twice within the grain of the file system's clock:
 	// after a change the contents are read once more.
-	if !changed && w.settled && w.polls < fullEvery {
+	if !changed && w.settled && w.polls < fullEvery && !w.again {
 		return
 	}
 	w.stamp, w.settled, w.polls = stamp, !changed, 0
 	set, findings := Read(fsys)
-	if set.Hash == w.hash && slices.Equal(findings, w.findings) {
+	if set.Hash == w.hash && slices.Equal(findings, w.findings) && !w.again {
 		return
 	}
 	w.hash, w.findings = set.Hash, findings
-	w.apply(set, findings)
+	w.again = !w.apply(set, findings)
 }
 
 // stampOf sums up names, sizes, times and modes.

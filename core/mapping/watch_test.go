@@ -53,8 +53,9 @@ func TestWatch(t *testing.T) {
 		mapping.Watch(ctx, func() fs.FS {
 			<-polled // hands the folder over to Watch's goroutine
 			return counted{now, &opened}
-		}, known, time.Hour, tick, func(set *mapping.Set, findings []mapping.Finding) {
+		}, known, time.Hour, tick, func(set *mapping.Set, findings []mapping.Finding) bool {
 			applied = append(applied, result{set, findings})
+			return true
 		})
 	}()
 	// A poll has ended when the next tick is taken; what it applied is safe to
@@ -105,10 +106,35 @@ func TestWatchWithoutKnownAppliesTheFirstSet(t *testing.T) {
 	tick <- time.Time{}
 	calls := 0
 	mapping.Watch(ctx, func() fs.FS { return fstest.MapFS{"a.yaml": file("a: 1")} }, nil, time.Hour, tick,
-		func(set *mapping.Set, _ []mapping.Finding) {
+		func(set *mapping.Set, _ []mapping.Finding) bool {
 			calls++
 			require.Len(t, set.Files, 1)
 			cancel()
+			return true
 		})
 	require.Equal(t, 1, calls)
+}
+
+// TestWatchTriesAgain: what could not be taken over now is not forgotten.
+func TestWatchTriesAgain(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	tick := make(chan time.Time)
+	var hashes []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		mapping.Watch(ctx, func() fs.FS { return fstest.MapFS{"a.yaml": file("a: 1")} }, nil, time.Hour, tick,
+			func(set *mapping.Set, _ []mapping.Finding) bool {
+				hashes = append(hashes, set.Hash)
+				return len(hashes) == 3
+			})
+	}()
+	for range 10 {
+		tick <- time.Time{}
+	}
+	cancel()
+	<-done
+	require.Len(t, hashes, 3)
+	require.Equal(t, hashes[0], hashes[2])
 }
