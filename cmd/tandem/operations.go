@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tandem/adapters/console"
@@ -21,6 +22,38 @@ type executions struct {
 // Count counts a run; outcome is one of the platform's words.
 func (e executions) Count(platform, outcome string, d time.Duration) {
 	e.metrics.Executed(platform, outcome, d)
+}
+
+// runner runs operations until the hub ends.
+type runner struct {
+	*operation.Runner
+
+	ending context.Context //nolint:containedctx // of the hub, not of a call
+	end    context.CancelFunc
+}
+
+func newRunner(r *operation.Runner) *runner {
+	ending, end := context.WithCancel(context.Background())
+	return &runner{r, ending, end}
+}
+
+// Run runs an operation. One that is still at work when the hub ends is told to
+// be called again, unless it may have changed something.
+func (r *runner) Run(ctx context.Context, req operation.Request) (*operation.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.ending, cancel)()
+	result, err := r.Runner.Run(ctx, req)
+	var e *operation.Error
+	if r.ending.Err() != nil && core.KindOf(err) == core.Timeout && errors.As(err, &e) {
+		stopped := *e
+		stopped.Err = &core.Error{Kind: core.Unavailable, Code: "UNAVAILABLE", Message: "the hub is being stopped", RetryAfter: time.Second}
+		if e.Wrote {
+			stopped.Err = core.Errorf(core.Uncertain, "the hub was stopped while it worked on this request; look at the vendor before you repeat it")
+		}
+		err = &stopped
+	}
+	return result, err
 }
 
 // tryTime bounds a run in the playground.

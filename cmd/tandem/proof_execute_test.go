@@ -25,6 +25,7 @@ const (
 	proofConfiguration = "5f0c2c1e-6a55-4f6b-9d0e-7f1d4a1b0c01"
 	proofFind          = "5f0c2c1e-6a55-4f6b-9d0e-7f1d4a1b0c02"
 	proofCreate        = "5f0c2c1e-6a55-4f6b-9d0e-7f1d4a1b0c03"
+	proofHang          = "5f0c2c1e-6a55-4f6b-9d0e-7f1d4a1b0c04"
 )
 
 const proofOperation = `title: Find
@@ -76,6 +77,10 @@ func newCRM(t *testing.T) *crm {
 	mux.HandleFunc("GET /find", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"name":%q}`, "Caller "+r.FormValue("phone"))
 	})
+	mux.HandleFunc("GET /hang", func(_ http.ResponseWriter, r *http.Request) {
+		c.arrived <- struct{}{}
+		<-r.Context().Done()
+	})
 	mux.HandleFunc("GET /refuse", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(w, `{"message":%q}`, "no such number: "+r.FormValue("phone"))
@@ -104,6 +109,7 @@ func (c *crm) serving(t *testing.T, url string) *rig {
 	r.write(t, "crm/integration.yaml", "title: CRM\nbase: "+c.URL+"\nno_authorization: true\n")
 	r.write(t, "crm/find.yaml", proofOperation)
 	r.write(t, "crm/create.yaml", proofCreation)
+	r.write(t, "crm/hang.yaml", strings.Replace(proofOperation, "path: /find", "path: /hang", 1))
 	r.write(t, "cxone/configurations.yaml", `tenant: proof
 enabled: true
 configurations:
@@ -113,6 +119,7 @@ configurations:
     status: active
     workflows:
       - {id: `+proofFind+`, name: Find, action: search, operation: find, status: active}
+      - {id: `+proofHang+`, name: Hang, action: search, operation: hang, status: active}
       - {id: `+proofCreate+`, name: Create, action: create, operation: create, status: active}
 `)
 	return r
@@ -312,4 +319,36 @@ func TestRedactedInputsStayOut(t *testing.T) {
 		require.NotContains(t, text, strings.TrimPrefix(canary, "+"), name)
 		require.NotContains(t, text, key, name)
 	}
+}
+
+// TestStopWhileOperationsRun: nobody waits for a CRM that hangs, and everybody
+// gets an answer.
+func TestStopWhileOperationsRun(t *testing.T) {
+	t.Parallel()
+	c := newCRM(t)
+	r := c.serving(t, "")
+	key := r.key(t, "cxone", admin)
+	h := r.start(t)
+	c.shut()
+	answers := make(chan sandbox.Execution, 2)
+	for _, workflow := range []string{proofHang, proofCreate} {
+		go func() {
+			e, err := (&sandbox.Studio{Hub: h.URL, Key: key}).Execute(t.Context(),
+				execution(workflow, "1", "60000", map[string]string{"subject": "Help", "phoneNumber": "1"}))
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- e
+		}()
+	}
+	<-c.arrived
+	<-c.arrived
+	require.NoError(t, h.Stop(15*time.Second))
+	for range 2 {
+		e := <-answers
+		require.Equal(t, "InternalError", e.Branch)
+		require.Contains(t, []string{"UNAVAILABLE", "UNCERTAIN"}, e.ErrorArgs.Code)
+		require.Equal(t, e.ErrorArgs.Code == "UNAVAILABLE", e.ErrorArgs.Retryable)
+	}
+	require.NotContains(t, h.Log(), `"level":"ERROR"`)
 }

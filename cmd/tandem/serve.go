@@ -77,7 +77,7 @@ type hub struct {
 	console        *console.Console
 	engine         *engine.Engine
 	deliverer      *delivery.Deliverer
-	runner         *operation.Runner
+	runner         *runner
 	recorder       *execution.Recorder
 	answers        *execution.FirstAnswers
 	jobs           *jobs.Engine
@@ -139,9 +139,9 @@ func (h *hub) rooms(ctx context.Context) (err error) {
 	}
 	h.recorder = execution.NewRecorder(execution.Options{DB: h.db, Clock: h.clock, Failed: h.failed})
 	h.answers = execution.NewFirstAnswers(h.db, h.clock)
-	h.runner = operation.NewRunner(operation.Options{
+	h.runner = newRunner(operation.NewRunner(operation.Options{
 		Upstream: h.outbound, Connections: h.authorizations, Integrations: h.catalogue, Clock: h.clock,
-	})
+	}))
 	h.jobs, err = jobs.New(ctx, h.db, h.duties(), h.log)
 	return err
 }
@@ -304,11 +304,12 @@ func (h *hub) depths() error {
 	)
 }
 
-// stopTime bounds the end of the hub, workflowTime the part of it that it waits
-// for workflows.
+// stopTime bounds the end of the hub. Operations that still run after runTime of
+// it are ended, and have writeTime to leave their answers behind.
 const (
-	stopTime     = 14 * time.Second
-	workflowTime = 8 * time.Second
+	stopTime  = 14 * time.Second
+	runTime   = 7 * time.Second
+	writeTime = 2 * time.Second
 )
 
 // serve runs the hub until ctx ends or a part of it fails, and closes it. ready
@@ -322,14 +323,14 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	// First no new calls, then the rooms behind: calls in flight still need them.
 	open, stopCalls := context.WithCancel(context.WithoutCancel(ctx))
 	rooms, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
+	last, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
 	defer stopRooms()
 	defer stopCalls()
 	group.Go(func() error {
 		defer stopRooms()
 		err := h.public.Serve(open, h.callers)
-		// Workflows whose callers have gone away may still be at work.
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), workflowTime)
-		defer cancel()
+		// Operations whose callers have gone away may still be at work.
 		h.answers.Wait(last)
 		return err
 	})
@@ -365,6 +366,8 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	<-ctx.Done()
 	h.health.SetDraining()
 	stopCalls()
+	defer time.AfterFunc(runTime, h.runner.end).Stop()
+	defer time.AfterFunc(runTime+writeTime, giveUp).Stop()
 	ended := make(chan error, 1)
 	go func() { ended <- group.Wait() }()
 	var err error
