@@ -31,6 +31,8 @@ type Outcome struct {
 	Result      *operation.Result
 	Err         error
 	Differences []string // from what was recorded, for people
+	Branch      string   // that a workflow of CXone would take
+	BranchCode  string   // of its error; empty: none
 }
 
 // maxInput is how large an input may be, in bytes.
@@ -274,6 +276,7 @@ type outcomeView struct {
 	Upstream      int
 	Wrote         bool
 	Branch        string // of CXone
+	BranchCode    string
 	Details       []core.Detail
 	Recorded      string // the test
 	Differences   []string
@@ -302,7 +305,7 @@ var kindWords = map[core.Kind]string{
 // outcome shows what a trial came to.
 func (c *Console) outcome(ctx echo.Context, t Trial, o Outcome, took time.Duration) *outcomeView {
 	v := &outcomeView{
-		Good: o.Err == nil, Heading: "It worked", Branch: "Success", Recorded: t.Test, Differences: o.Differences, Lasted: lasted(took),
+		Good: o.Err == nil, Heading: "It worked", Branch: o.Branch, BranchCode: o.BranchCode, Recorded: t.Test, Differences: o.Differences, Lasted: lasted(took),
 	}
 	if o.Result != nil {
 		v.Steps = steps(o.Result.Steps, true)
@@ -315,7 +318,7 @@ func (c *Console) outcome(ctx echo.Context, t Trial, o Outcome, took time.Durati
 	}
 	e, _ := server.Explain(o.Err)
 	v.Kind, v.Code, v.Said, v.Details = string(e.Kind), e.Code, sentence(e.Message), e.Details
-	v.Heading, v.Branch = kindWords[e.Kind], core.Table[e.Kind].CXoneBranch
+	v.Heading = kindWords[e.Kind]
 	if v.Heading == "" {
 		v.Heading, v.Said, v.Details = "Something went wrong", "The fault is the hub's. It has been noted with the request id "+server.RequestID(ctx)+".", nil
 		c.o.Log.Error("a trial failed", "tenant", t.Tenant, "integration", t.Operation.Integration, "operation", t.Operation.Name,

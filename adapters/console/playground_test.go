@@ -155,7 +155,7 @@ func TestOutcomes(t *testing.T) {
 	recorded := func() answer {
 		return ian.run("find-parcel", modeRecorded, "test", "finds a parcel", "authorization", "Production", "input", `{"number":"4711"}`)
 	}
-	r.came = Outcome{Result: &operation.Result{Output: map[string]any{"label": hostile}, Steps: hostileSteps()}}
+	r.came = Outcome{Result: &operation.Result{Output: map[string]any{"label": hostile}, Steps: hostileSteps()}, Branch: "Success"}
 	got := recorded()
 	require.Equal(t, http.StatusOK, got.status)
 	for _, want := range []string{
@@ -168,6 +168,7 @@ func TestOutcomes(t *testing.T) {
 	require.Empty(t, r.trials[0].Authorization)
 
 	r.came = Outcome{
+		Branch: "InternalError", BranchCode: "UPSTREAM_5XX",
 		Result: &operation.Result{Steps: hostileSteps()}, Differences: []string{"exchange 2: " + hostile},
 		Err: &operation.Error{Step: "send", Upstream: 500, Wrote: true, Err: &core.Error{
 			Kind: core.Uncertain, Code: "UPSTREAM_5XX", Message: "It answered 500: " + hostile, Details: []core.Detail{{Field: hostile, Message: hostile}},
@@ -184,6 +185,9 @@ func TestOutcomes(t *testing.T) {
 
 	r.came = Outcome{Result: &operation.Result{Output: map[string]any{"seen": "parcel 4711"}}}
 	require.Contains(t, recorded().body, "&#34;seen&#34;: &#34;parcel [redacted]&#34;", "as the file wants it")
+
+	r.came = Outcome{Result: &operation.Result{Output: map[string]any{}}, Branch: "InternalError", BranchCode: "RESULT_TOO_LARGE"}
+	require.Contains(t, recorded().body, "would take the branch InternalError with this output")
 
 	r.came = Outcome{Err: errors.New("secret cause")}
 	body = recorded().body
