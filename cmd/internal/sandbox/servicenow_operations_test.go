@@ -1,10 +1,13 @@
 package sandbox
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -42,28 +45,47 @@ func TestServiceNowKnowsTheEntitiesOfItsMapping(t *testing.T) {
 func TestServiceNowSearches(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.records("servicenow", "create-contact", `{"first_name":"Luc","last_name":"Petit","phone":"0033 1 55 50 01 99"}`)
 	for _, c := range []struct{ name, number, display, kind string }{
 		{"a contact, stored as the country writes it", "+41615550102", "Milan Novak", "contact"},
 		{"an American mobile number", "+14155550100", "Priya Shah", "contact"},
 		{"a consumer", "+41915550103", "Sofia Marino", "consumer"},
 		{"a user, by the number as it is stored", "+41 44 555 12 34", "Jonas Keller", "user"},
+		{"a number whose + got lost", "41615550102", "Milan Novak", "contact"},
+		{"what a telephone exchange makes of it", "sip:+41615550102@61.55.50.102;user=phone", "Milan Novak", "contact"},
+		{"a number of another way to write", "+33155500199", "Luc Petit", "contact"},
+		{"a number of the region", "0795551234", "Jonas Keller", "user"},
 	} {
-		list := r.records("servicenow", "search-ani", `{"phoneNumber":"`+c.number+`"}`)
+		list := r.records("servicenow", "search-ani", `{"phoneNumber":"`+c.number+`","region":"CH"}`)
 		require.Len(t, list, 1, c.name)
 		require.Equal(t, c.display, list[0]["display"], c.name)
 		require.Equal(t, c.kind, list[0]["type"], c.name)
 		require.Equal(t, true, list[0]["screenPop"], c.name)
 		require.NotEmpty(t, list[0]["fields"], c.name)
 	}
-	for _, number := range []string{"+41999999999", "anonymous", "12"} {
+	require.Empty(t, r.records("servicenow", "search-ani", `{"phoneNumber":"+41999999999"}`))
+	before := len(r.Ledger("servicenow"))
+	for _, number := range []string{"", "+", "12", "anonymous", "anonymous@61.55.50.102", "+4144^ORnameLIKEa"} {
 		require.Empty(t, r.records("servicenow", "search-ani", `{"phoneNumber":"`+number+`"}`), number)
 	}
-	before := len(r.Ledger("servicenow"))
-	_, err := r.run("servicenow", "search-ani", `{"phoneNumber":"+4144^ORnameLIKEa"}`)
-	require.Equal(t, core.Invalid, core.KindOf(err))
+	for _, input := range []string{`{}`, `{"phoneNumber":"{ANI}"}`, `{"phoneNumber":"+4144^"}`, `{"phoneNumber":"+41615550102","region":"Swiss"}`} {
+		_, err := r.run("servicenow", "search-ani", input)
+		require.Equal(t, core.Invalid, core.KindOf(err), "%s: %v", input, err)
+	}
 	require.Len(t, r.Ledger("servicenow"), before, "nothing was sent")
 
-	list := r.records("servicenow", "custom-search", `{"search":[
+	r.Fault("servicenow", Fault{Status: 403, Path: "/api/now/v2/table/csm_consumer"})
+	require.Len(t, r.records("servicenow", "search-ani", `{"phoneNumber":"+41615550102"}`), 1, "who may not read one table sees the others")
+	r.Fault("servicenow", Fault{Status: 403, Times: 3})
+	_, err := r.run("servicenow", "search-ani", `{"phoneNumber":"+41615550102"}`)
+	require.Equal(t, core.Forbidden, core.KindOf(err), "%v", err)
+	// In the journal and in descriptions of ten records there is more than an answer may hold.
+	long := r.records("servicenow", "create-incident", `{"short_description":"Long","description":"`+strings.Repeat("x", 4000)+`"}`)
+	list := r.records("servicenow", "custom-search", `{"search":{"entity":"incident","filter":"short_description = Long"}}`)
+	require.Equal(t, long[0]["id"], list[0]["id"])
+	require.NotContains(t, fmt.Sprint(list[0]["fields"]), "description xxx")
+
+	list = r.records("servicenow", "custom-search", `{"search":[
 		{"entity":"customer_contact","field":"email","operator":"=","value":"milan@novak-logistics.example"},
 		{"entity":"csm_consumer","filter":"last_name startswith 'Han'"}]}`)
 	require.Len(t, list, 2)
@@ -190,6 +212,62 @@ func TestServiceNowActivities(t *testing.T) {
 	notes = r.snow().records("sys_journal_field")
 	require.Contains(t, notes[len(notes)-1]["value"], "Notes: all well")
 	require.Empty(t, r.snow().left(), "nothing was sent that the instance ignores")
+}
+
+func TestServiceNowKeepsACallThatItDoesNotRelate(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]Fault{
+		"an ACL": {Status: 403}, "a limit": {Status: 429}, "a fault": {Status: 500}, "no answer": {Status: -1}, "no such table": {Status: 400},
+	} {
+		r := newRig(t)
+		incident := r.snowID("incident", "number", "INC0010001")
+		fault.Path, fault.Times = "/api/now/v2/table/interaction_related_record", 9
+		r.Fault("servicenow", fault)
+		require.Len(t, r.records("servicenow", "create-call", `{"entity":"incident","id":"`+incident+`"}`), 1, name)
+		require.Len(t, r.records("servicenow", "timeline",
+			`{"cxoneContact":{"mediaType":"Call"},"integration":{"entity":"incident","entityId":"`+incident+`"}}`), 1, name)
+		require.Len(t, r.snow().records("interaction"), 2, name)
+		require.Empty(t, r.snow().records("interaction_related_record"), name)
+	}
+}
+
+func TestServiceNowCutsLongNotes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	incident, long := r.snowID("incident", "number", "INC0010001"), strings.Repeat("n", 30_000)
+	about := `"entity":"incident","id":"` + incident + `"`
+	r.records("servicenow", "add-note", `{`+about+`,"text":"`+long+`"}`)
+	r.records("servicenow", "create-call", `{`+about+`,"notes":"`+long+`","agentName":"Ann","disposition":"Solved"}`)
+	r.records("servicenow", "timeline", `{"cxoneContact":{"mediaType":"Call","agentName":"Ann","dispositionName":"Solved","dispositionNotes":"`+long+`"},
+		"integration":{"entity":"incident","entityId":"`+incident+`"}}`)
+	notes := r.snow().records("sys_journal_field")
+	require.Len(t, notes, 3)
+	for i, note := range notes {
+		require.Equal(t, 4000, utf8.RuneCountInString(note["value"]))
+		require.True(t, strings.HasSuffix(note["value"], "n…"), "one sees that it is cut")
+		if i > 0 {
+			require.Contains(t, note["value"][:100], "Agent: Ann\n")
+			require.Contains(t, note["value"][:100], "Disposition: Solved\n")
+		}
+	}
+}
+
+func TestServiceNowHidesWhatIsPersonal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, c := range []struct{ operation, input string }{
+		{"custom-search", `{"search":[{"entity":"customer_contact","field":"email","operator":"=","value":"jane@acme.example"}]}`},
+		{"custom-search", `{"search":[{"entity":"customer_contact","filter":"email = jane@acme.example"}]}`},
+		{"create-custom", `{"entity":"csm_consumer","fields":{"Email":"jane@acme.example","notes":"mail jane@acme.example","zip":"CH-jane@acme.example"}}`},
+		{"update-record", `{"entity":"incident","id":"x","fields":{"description":"jane@acme.example","close_notes":"jane@acme.example"}}`},
+		{"data-memorialization", `{"updates":[{"entity":"incident","entityId":"x","fields":{"cause":"jane@acme.example","comments":"jane@acme.example"}}]}`},
+	} {
+		op, ok := r.operations.Operation("servicenow", c.operation)
+		require.True(t, ok)
+		var input map[string]any
+		require.NoError(t, json.Unmarshal([]byte(c.input), &input))
+		require.NotContains(t, op.Mask(input).JSON(input), "jane", c.input)
+	}
 }
 
 func TestServiceNowOperationsAreAllRun(t *testing.T) {
