@@ -79,6 +79,9 @@ func fieldsOf(r *run, args []any) (any, error) {
 	return e.plainFields(), r.spend(8 * len(e.Fields))
 }
 
+// maxValue is how many characters of a field a card shows.
+const maxValue = 500
+
 // card lists the fields of a record that are shown: those that the customer
 // card asks for, or else the given ones.
 func card(r *run, args []any) (any, error) {
@@ -103,6 +106,7 @@ func card(r *run, args []any) (any, error) {
 		if !ok || value == "" {
 			continue
 		}
+		value = shortened(value, maxValue)
 		if err := r.fits(len(value)); err != nil {
 			return nil, err
 		}

@@ -86,15 +86,17 @@ var functions = map[string]function{
 	"phones":   {1, 2, phones},
 
 	// query languages and names
-	"soql":    {1, -1, nil},
-	"sosl":    {1, -1, nil},
-	"odata":   {1, -1, nil},
-	"snow":    {1, -1, nil},
-	"zendesk": {1, -1, nil},
-	"every":   {1, 1, every},
-	"either":  {1, 1, either},
-	"name":    {1, 1, name},
-	"names":   {1, 2, names},
+	"soql":     {1, -1, nil},
+	"sosl":     {1, -1, nil},
+	"odata":    {1, -1, nil},
+	"snow":     {1, -1, nil},
+	"zendesk":  {1, -1, nil},
+	"every":    {1, 1, every},
+	"either":   {1, 1, either},
+	"name":     {1, 1, name},
+	"names":    {1, 2, names},
+	"datetime": {1, 1, datetime},
+	"guid":     {1, 1, guid},
 
 	// record types
 	"entity":      {1, 1, entityOf},

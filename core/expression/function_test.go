@@ -15,7 +15,7 @@ func TestTexts(t *testing.T) {
 	gives(t, [][2]string{
 		{`[string(nil), string(1), string(2.5), string(true), string(input.big)]`, `["","1","2.5","true","12345678901234567890"]`},
 		{`[text(nil), text(1.0), text("x"), text(1e21)]`, `[null,"1","x","1000000000000000000000"]`},
-		{`[plain("Grüße", 3), plain("Grüße", 9), plain("日本語", 1), plain(nil, 3), plain("x", 0)]`, `["Grü","Grüße","日",null,""]`},
+		{`[plain("Grüße", 3), plain("Grüße", 9), plain("日本語", 1), plain(nil, 3), plain("x", 0)]`, `["Gr…","Grüße","…",null,""]`},
 		{`[trim("  a b\n"), trim("xxaxx", "x"), trimPrefix("abc", "a"), trimSuffix("abc", "bc")]`, `["a b","a","bc","a"]`},
 		{`[upper("strasse"), lower("ÄB")]`, `["STRASSE","äb"]`},
 		{`[hasPrefix("abc", "a"), hasSuffix("abc", "c"), hasPrefix(nil, "a")]`, `[true,true,false]`},
@@ -191,6 +191,17 @@ func TestQueries(t *testing.T) {
 		{`every([zendesk("a:?", 1), zendesk("b:?", 2)])`, `"a:1 b:2"`},
 		{`[every([]), either([nil]), every(nil)]`, `[null,null,null]`},
 		{`[name("A_b1"), name("__c"), names(["a", "b"], ",")]`, `["A_b1","__c","a,b"]`},
+		{`soql("A > ? AND B = ?", datetime("2026-01-02T04:04:05.9+01:00"), datetime("2026-01-02"))`, `"A > 2026-01-02T03:04:05Z AND B = 2026-01-02"`},
+		{`odata("a ge ? and b in ?", datetime(1767323045000), [datetime("2026-01-02")])`, `"a ge 2026-01-02T03:04:05Z and b in (2026-01-02)"`},
+		{
+			`[snow("a>?", datetime("2026-01-02 03:04:05")), zendesk("created>?", datetime("2026-01-02T03:04:05Z"))]`,
+			`["a>2026-01-02 03:04:05","created>2026-01-02T03:04:05Z"]`,
+		},
+		{`[datetime(nil), datetime(""), datetime("2026-01-02T03:04")]`, `[null,null,"2026-01-02T03:04:00Z"]`},
+		{
+			`odata("id eq ? or id eq ?", guid("{0000000A-1234-5678-9abc-00000000000F}"), guid("0000000a-1234-5678-9abc-00000000000f"))`,
+			`"id eq 0000000a-1234-5678-9abc-00000000000f or id eq 0000000a-1234-5678-9abc-00000000000f"`,
+		},
 		{`name("a") == "a" and "x" + name("a") == "xa"`, `true`},
 	})
 	refuses(t, core.Mapping, [][2]string{
@@ -203,6 +214,9 @@ func TestQueries(t *testing.T) {
 		{`every([soql("a"), odata("b")])`, `conditions of soql and odata cannot be joined`},
 		{`every(["a = 1"])`, `needs conditions made by soql, odata and their like, not a text`},
 		{`every([name("a")])`, `needs conditions made by soql`},
+		{`either([datetime("2026-01-02")])`, `needs conditions made by soql`},
+		{`soql("?", guid("0000000a-1234-5678-9abc-00000000000f"))`, `a part made by odata cannot stand in a query of soql`},
+		{`guid(nil)`, `guid: needs a GUID, not nothing`},
 		{`every("a")`, `needs a list`},
 		{`either([zendesk("a"), zendesk("b")])`, `zendesk cannot join conditions with OR`},
 		{`either([every([snow("a=1"), snow("b=2")]), snow("c=3")])`, `ServiceNow cannot join with OR what is joined with AND`},
@@ -216,6 +230,10 @@ func TestQueries(t *testing.T) {
 		{`snow("a=?", " JavaScript:gs.sleep(1)")`, `a text that begins with javascript:`},
 		{`snow("aIN?", ["1,2"])`, `a text with a comma`},
 		{`soql("?", "a\u0000b")`, `a text with control characters`},
+		{`datetime("2026-01-02' or 1 eq 1")`, `a time must be written like`},
+		{`datetime(true)`, `a time must be written like`},
+		{`guid("0000000a-1234-5678-9abc-00000000000f or true")`, `is no GUID`},
+		{`guid(input.evil)`, `is no GUID`},
 		{`name(input.evil)`, `is no name of a field or record type`},
 		{`name("a.b")`, `"a.b" is no name of a field or record type`},
 		{`name("")`, `"" is no name`},
@@ -244,6 +262,10 @@ func TestEntities(t *testing.T) {
 			`[{"label":"A","name":"a","value":"1"},{"label":"B","name":"b","value":"true"},{"label":"E","name":"e","value":"x"},{"label":"H","name":"h.i","value":"2"}]`,
 		},
 		{`card(nil, entity("Case"), [["a", "A"]])`, `[]`},
+		{
+			`card({a: "` + strings.Repeat("ä", 500) + `", b: "` + strings.Repeat("ä", 501) + `"}, "Case", [["a", "A"], ["b", "B"]])`,
+			`[{"label":"A","name":"a","value":"` + strings.Repeat("ä", 500) + `"},{"label":"B","name":"b","value":"` + strings.Repeat("ä", 499) + `…"}]`,
+		},
 	})
 	refuses(t, core.Invalid, [][2]string{
 		{`entity("Lead")`, `unknown record type "Lead"; known are Contact, Case`},

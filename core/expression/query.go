@@ -3,6 +3,7 @@ package expression
 import (
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/expr-lang/expr/ast"
@@ -12,7 +13,7 @@ import (
 )
 
 // fragment is a text that is ready to be part of a query: of a language, or a
-// name, which fits into all of them.
+// name or a moment, which fit into all of them.
 type fragment struct {
 	language string // empty: a name
 	text     string
@@ -33,6 +34,9 @@ type language struct {
 	and, or  string // between conditions; or may be empty: not available
 	grouped  bool   // conditions joined are put in brackets
 }
+
+// moment is the language of times, which stand without quotes in all languages.
+const moment = "time"
 
 var languages = map[string]language{
 	"soql":    {soqlText, ",", true, " AND ", " OR ", true},
@@ -174,6 +178,12 @@ func (r *run) single(lang string, v any) (string, error) {
 	case nil:
 		return "", wrong("there is nothing to put in place of a ?")
 	case fragment:
+		if x.language == moment {
+			if lang == "snow" {
+				return strings.TrimSuffix(strings.Replace(x.text, "T", " ", 1), "Z"), nil
+			}
+			return x.text, nil
+		}
 		if x.language != "" && x.language != lang {
 			return "", wrong("a part made by %s cannot stand in a query of %s", x.language, lang)
 		}
@@ -212,7 +222,7 @@ func (r *run) joinConditions(v any, or bool) (any, error) {
 			continue
 		}
 		f, ok := item.(fragment)
-		if !ok || f.language == "" {
+		if !ok || f.language == "" || f.language == moment {
 			return nil, wrong("needs conditions made by soql, odata and their like, not %s", kindOf(item))
 		}
 		if lang != "" && f.language != lang {
@@ -258,6 +268,35 @@ func (l language) joined(name string, parts []string, or bool) (string, error) {
 		text = "(" + text + ")"
 	}
 	return text, nil
+}
+
+// datetime makes a time that can stand in a query; a day stays a day, since
+// fields for days take nothing else.
+func datetime(r *run, args []any) (any, error) {
+	t, err := readTime(args[0])
+	if err != nil || t.IsZero() {
+		return nil, err
+	}
+	form := "2006-01-02T15:04:05Z"
+	if s, ok := asText(args[0]); ok && len(strings.TrimSpace(s)) == len(time.DateOnly) {
+		form = time.DateOnly
+	}
+	return fragment{language: moment, text: t.Format(form)}, r.spend(8)
+}
+
+var guidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// guid makes an id that can stand in a query of OData.
+func guid(_ *run, args []any) (any, error) {
+	s, ok := scalarText(args[0])
+	if !ok {
+		return nil, wrong("needs a GUID, not %s", kindOf(args[0]))
+	}
+	id := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(s), "{"), "}"))
+	if !guidForm.MatchString(id) {
+		return nil, core.Errorf(core.Invalid, "%s is no GUID", mapping.Quote(s))
+	}
+	return fragment{language: "odata", text: id}, nil
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)

@@ -63,7 +63,15 @@ func plainText(_ *run, args []any) (any, error) {
 	if !ok || !also || most < 0 {
 		return nil, wrong("needs a text and a number of characters, not %s and %s", kindOf(args[0]), kindOf(args[1]))
 	}
-	return cut(s, most), nil
+	return shortened(s, most), nil
+}
+
+// shortened cuts a text to so many characters, the last of which shows it.
+func shortened(s string, most int) string {
+	if utf8.RuneCountInString(s) <= most || most == 0 {
+		return cut(s, most)
+	}
+	return cut(s, most-1) + "…"
 }
 
 // cut returns the first characters of a text.

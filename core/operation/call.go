@@ -94,6 +94,7 @@ func (x *run) items(s *step) ([]any, error) {
 
 // broken notes that the answer of the last call could not be used.
 func (x *run) broken(err error) error {
+	err = x.own(err)
 	x.upstream = x.env.Status
 	last := &x.result.Steps[len(x.result.Steps)-1]
 	last.State, last.Error = StepFailed, x.mask().Text(err.Error())

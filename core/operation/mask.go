@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +28,8 @@ var secretWords = []string{
 }
 
 // Mask hides what is nobody's business in what a run leaves behind: the values
-// of the keys that the operation redacts and of keys that look like secrets,
+// of the keys that the operation redacts and of keys that look like secrets, also
+// where an object says of which field its value is ({name: Email, value: ...}),
 // and the values of redacted inputs wherever they stand in a text. It may be
 // used by several goroutines at once.
 type Mask struct {
@@ -67,46 +67,6 @@ func secretKeys(o *Operation) map[string]bool {
 		keys[strings.ToLower(key)] = true
 	}
 	return keys
-}
-
-// collect takes the texts and numbers of a document that are to be hidden: all,
-// or those of redacted keys.
-func (m *Mask) collect(v any, all bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, key := range slices.Sorted(maps.Keys(v)) {
-			m.collect(v[key], all || m.keys[strings.ToLower(key)])
-		}
-	case []any:
-		for _, inner := range v {
-			m.collect(inner, all)
-		}
-	default:
-		text, ok := scalar(v)
-		if _, isBool := v.(bool); all && ok && !isBool {
-			m.hide(strings.TrimSpace(text))
-		}
-	}
-}
-
-func (m *Mask) hide(text string) {
-	if utf8.RuneCountInString(text) < minMasked || m.count >= maxMasked {
-		return
-	}
-	m.count++
-	quoted, _ := json.Marshal(text)
-	number, query := onlyDigits(text), url.QueryEscape(text)
-	for _, form := range []string{
-		text, query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(text), strings.Trim(string(quoted), `"`), number,
-	} {
-		if len(form) >= minMasked {
-			m.values = append(m.values, fold(form))
-		}
-	}
-	// Only what is written like a number is one: not a note with a few digits.
-	if len(number) >= phoneTail && 3*len(number) >= 2*len(text) {
-		m.phones = append(m.phones, number[len(number)-phoneTail:])
-	}
 }
 
 func onlyDigits(text string) string {
@@ -295,6 +255,7 @@ func (w *writer) value(v any, depth int) {
 		w.b = strconv.AppendBool(w.b, v)
 	case map[string]any:
 		w.b = append(w.b, '{')
+		named := w.mask.named(v)
 		for i, key := range slices.Sorted(maps.Keys(v)) {
 			if i > 0 {
 				w.b = append(w.b, ',')
@@ -304,7 +265,7 @@ func (w *writer) value(v any, depth int) {
 			}
 			w.text(key)
 			w.b = append(w.b, ':')
-			if w.mask.secret(key) && v[key] != nil {
+			if w.mask.hidden(key, named) && v[key] != nil {
 				w.b = append(w.b, `"`+masked+`"`...)
 				continue
 			}

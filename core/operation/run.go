@@ -97,7 +97,7 @@ func (x *run) all(ctx context.Context) (string, error) {
 	}
 	output, err := x.op.program.output.Eval(&x.env)
 	if err != nil {
-		return "", err
+		return "", x.own(err)
 	}
 	x.result.Output = output
 	return "", nil
@@ -232,8 +232,19 @@ func (x *run) skip(s *step) {
 
 // fault notes a step that failed before a call, and returns err.
 func (x *run) fault(s *step, err error) error {
+	err = x.own(err)
 	x.keep(Step{ID: s.id, State: StepFailed, Error: x.mask().Text(err.Error())})
 	return err
+}
+
+// own returns the error of an expression. Once something is written it is never
+// the caller's: who corrects the input and calls again would write it twice.
+func (x *run) own(err error) error {
+	e, ok := errors.AsType[*core.Error](err)
+	if !ok || e.Kind != core.Invalid || !x.wrote {
+		return err
+	}
+	return &core.Error{Kind: core.Mapping, Code: CodeMapping, Message: e.Message, Err: err}
 }
 
 func (x *run) keep(s Step) {
