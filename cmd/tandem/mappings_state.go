@@ -34,8 +34,8 @@ func shownTo(tenant string, f *force, r *refusal) console.MappingState {
 	}
 	if r != nil {
 		for _, file := range r.set.Files {
-			if owner := ownerOf(file); owner != "" {
-				owners[file.Path] = owner
+			if _, known := owners[file.Path]; !known { // what is in force stays its owner's
+				owners[file.Path] = ownerOf(file)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"tandem/core/execution"
 	"tandem/core/observe"
 	"tandem/core/operation"
+	"tandem/core/server"
 )
 
 // executions keeps runs and counts them.
@@ -77,7 +78,8 @@ func (h *hub) try(ctx context.Context, t console.Trial) console.Outcome {
 		Began: now, Duration: took(), Steps: result.Steps, Input: mask.JSON(t.Input),
 	}
 	if err != nil {
-		run.Outcome, run.Failed, run.Message = string(core.KindOf(err)), true, mask.Text(err.Error())
+		e, _ := server.Explain(err)
+		run.Outcome, run.Failed, run.Code, run.Message = string(e.Kind), true, e.Code, mask.Text(e.Message)
 	} else {
 		run.Result = mask.JSON(result.Output)
 	}
@@ -91,10 +93,8 @@ func (h *hub) tryRecorded(ctx context.Context, t console.Trial) console.Outcome 
 	catalogue := h.mapped.operations()
 	for _, test := range catalogue.Tests(t.Operation) {
 		if test.Name == t.Test {
-			changed := *test
-			changed.Input = t.Input
-			result, differences := catalogue.RunTest(ctx, t.Operation, &changed)
-			return console.Outcome{Result: result, Differences: differences}
+			result, differences, err := catalogue.Play(ctx, t.Operation, test, t.Input)
+			return console.Outcome{Result: result, Err: err, Differences: differences}
 		}
 	}
 	return console.Outcome{Result: &operation.Result{}, Err: core.Errorf(core.NotFound, "the operation has no test %q any more", t.Test)}
