@@ -233,6 +233,8 @@ func (s *salesforce) body(r *http.Request, object string) (sfObject, map[string]
 			refusal = sfRefuse("INVALID_FIELD", "No such column '%s' on sobject of type %s", name, object)
 		case !writable:
 			refusal = sfRefuse("INVALID_FIELD_FOR_INSERT_UPDATE", "Unable to create/update fields: %s. Please check the security settings of this field.", name)
+		case name == "CommentBody" && len(text) > 4000:
+			refusal = sfRefuse("STRING_TOO_LONG", "Body: data value too large (max length=4000)")
 		case kind == '>' && isText && text != "" && !sfID.MatchString(text):
 			refusal = sfRefuse("MALFORMED_ID", "%s: id value of incorrect type: %s", name, text)
 		case kind == '#' && isText && json.Unmarshal([]byte(text), new(float64)) != nil:

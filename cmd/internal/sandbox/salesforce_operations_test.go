@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,12 @@ func TestSalesforceFindsCallers(t *testing.T) {
 		`{"phoneNumber":"415-555-0199"}`:                                {"Sam 100% Sure_"},
 		`{"phoneNumber":"+41445559999"}`:                                {},
 		`{"phoneNumber":"anonymous"}`:                                   {},
+		`{"phoneNumber":""}`:                                            {},
+		`{"phoneNumber":"sip:+41615550102@pbx.example;user=phone"}`:     {"Milan Novak"},
+		`{"phoneNumber":"anonymous@61.55.50.102"}`:                      {},
+		`{"phoneNumber":"41615550102"}`:                                 {"Milan Novak"},
+		`{"phoneNumber":"4155550100","region":"US"}`:                    {"Golden Gate Tours"},
+		`{"phoneNumber":"1234"}`:                                        {},
 		`{"phoneNumber":"+41 61\"} IN NAME FIELDS RETURNING User(Id)"}`: {},
 	} {
 		_, records := r.shown("salesforce", "search-ani", input)
@@ -64,6 +71,19 @@ func TestSalesforceFindsCallers(t *testing.T) {
 	require.Len(t, related, 1, "open cases only")
 	require.Equal(t, "Pallet is late", related[0].(map[string]any)["title"])
 	require.Equal(t, "Ada Agent", related[0].(map[string]any)["assignedTo"])
+
+	r.Fault("salesforce", Fault{
+		Status: http.StatusBadRequest, Body: `[{"message":"sObject type 'Lead' is not supported.","errorCode":"INVALID_TYPE"}]`,
+		Path: sfWhole + "search", Times: 1,
+	})
+	_, records = r.shown("salesforce", "search-ani", `{"phoneNumber":"+41445551234"}`)
+	require.Equal(t, []string{"Jane O'Hara"}, names(records), "contacts alone")
+	r.Fault("salesforce", Fault{Status: -1, Path: sfWhole + "query", Times: 9})
+	_, records = r.shown("salesforce", "search-ani", `{"phoneNumber":"+41615550102"}`)
+	require.Equal(t, []string{"Milan Novak"}, names(records), "without cases")
+	require.Empty(t, records[0]["related"])
+	_, err := r.run("salesforce", "search-ani", `{"phoneNumber":"{ANI}"}`)
+	require.Equal(t, core.Invalid, core.KindOf(err))
 }
 
 func TestSalesforceFindsByConditions(t *testing.T) {
@@ -130,6 +150,12 @@ func TestSalesforceWritesToRecords(t *testing.T) {
 
 	r.shown("salesforce", "add-note", `{"entity":"Case","id":"`+number+`","text":"Line 1\nLine <2>"}`)
 	require.Equal(t, false, r.sfRecord("CaseComment", "CommentBody", "Line 1\nLine <2>")["IsPublished"])
+	for _, sign := range []string{"a", "é", "漢", "😀"} {
+		r.shown("salesforce", "add-note", `{"entity":"Case","id":"`+number+`","text":"`+sign+strings.Repeat(sign, 5000)+`"}`)
+		body := r.org().records["CaseComment"][len(r.org().records["CaseComment"])-1]["CommentBody"].(string)
+		require.Greater(t, len(body), 1900, "what fits into the 4000 bytes that a comment has")
+		require.Less(t, len(body), 4001)
+	}
 	r.shown("salesforce", "add-note", `{"entity":"Contact","id":"`+milan+`","text":"Prefers mornings"}`)
 	require.Equal(t, milan, r.sfRecord("Task", "Description", "Prefers mornings")["WhoId"])
 
@@ -144,6 +170,15 @@ func TestSalesforceWritesToRecords(t *testing.T) {
 	require.Equal(t, milan, r.sfRecord("Task", "WhatId", number)["WhoId"])
 	require.Equal(t, "c-9", r.sfRecord("Task", "WhatId", number)["CallObject"])
 	require.Len(t, r.org().records["Task"], 4)
+
+	for _, second := range []string{`{"entity":"Account","entityId":"5"}`, `{"entity":"Account/x","entityId":"` + account + `"}`, `{"entityId":"` + account + `"}`} {
+		_, err := r.run("salesforce", "timeline", `{"cxoneContact":{"contactId":"c-9"},"integration":[{"entity":"Contact","entityId":"`+milan+`"},`+second+`]}`)
+		require.Equal(t, core.Invalid, core.KindOf(err), second)
+		_, err = r.run("salesforce", "data-memorialization", `{"updates":[{"entity":"Contact","entityId":"`+milan+`","fields":{"Title":"Changed"}},`+second+`]}`)
+		require.Equal(t, core.Invalid, core.KindOf(err), second)
+	}
+	require.Len(t, r.org().records["Task"], 4, "nothing is written when an entry is wrong")
+	require.Equal(t, "Head of Dispatch", r.sfRecord("Contact", "Id", milan)["Title"])
 
 	_, records = r.shown("salesforce", "data-memorialization", `{"updates":[{"entity":"Case","entityId":"`+number+`","fields":{"Description":"Done"}},
 		{"entity":"Contact","entityId":"`+milan+`","fields":{"Loyalty_Tier__c":"Silver"}}]}`)

@@ -49,14 +49,20 @@ func TestZendeskFindsCallers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for input, want := range map[string][]string{
-		`{"phoneNumber":"+41615550102"}`:              {"Milan Novak"},
-		`{"phoneNumber":"+41445551234"}`:              {"Jane O'Hara"},
-		`{"phoneNumber":"+14155550100"}`:              {"Golden Gate Tours"},
-		`{"phoneNumber":"044 555 12 34"}`:             {},
-		`{"phoneNumber":"061 555 01 02"}`:             {"Milan Novak", "Another country"},
-		`{"phoneNumber":"+41445559999"}`:              {},
-		`{"phoneNumber":"anonymous"}`:                 {},
-		`{"phoneNumber":"1\" phone:* \"23 role:end"}`: {},
+		`{"phoneNumber":"+41615550102"}`:                 {"Milan Novak"},
+		`{"phoneNumber":"+41445551234"}`:                 {"Jane O'Hara"},
+		`{"phoneNumber":"+14155550100"}`:                 {"Golden Gate Tours"},
+		`{"phoneNumber":"044 555 12 34"}`:                {},
+		`{"phoneNumber":"061 555 01 02"}`:                {"Milan Novak", "Another country"},
+		`{"phoneNumber":"+41445559999"}`:                 {},
+		`{"phoneNumber":"anonymous"}`:                    {},
+		`{"phoneNumber":""}`:                             {},
+		`{"phoneNumber":"sip:+41615550102@pbx.example"}`: {"Milan Novak"},
+		`{"phoneNumber":"anonymous@61.55.50.102"}`:       {},
+		`{"phoneNumber":"41615550102"}`:                  {"Milan Novak"},
+		`{"phoneNumber":"0615550102","region":"CH"}`:     {"Milan Novak"},
+		`{"phoneNumber":"12 34"}`:                        {},
+		`{"phoneNumber":"1\" phone:* \"23 role:end"}`:    {},
 	} {
 		_, records := r.shown("zendesk", "search-ani", input)
 		require.Equal(t, want, names(records), input)
@@ -68,8 +74,12 @@ func TestZendeskFindsCallers(t *testing.T) {
 	require.Len(t, related, 1, "what is not solved")
 	require.Equal(t, zdTicket, related[0].(map[string]any)["id"])
 
-	r.Fault("zendesk", Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "41"}, Path: "/api/v2/search", Times: 9})
+	r.Fault("zendesk", Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "41"}, Path: "/api/v2/search"})
 	_, records = r.shown("zendesk", "search-ani", `{"phoneNumber":"+41615550102"}`)
+	require.Empty(t, records[0]["related"])
+	r.Fault("zendesk", Fault{Status: -1, Path: "/api/v2/search", Times: 9})
+	_, records = r.shown("zendesk", "search-ani", `{"phoneNumber":"+41615550102"}`)
+	require.Equal(t, []string{"Milan Novak"}, names(records))
 	require.Empty(t, records[0]["related"])
 	r.Fault("zendesk", Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "41"}, Path: "/api/v2/users", Times: 9})
 	_, err := r.run("zendesk", "search-ani", `{"phoneNumber":"+41615550102"}`)
@@ -145,7 +155,11 @@ func TestZendeskWritesToRecords(t *testing.T) {
 		{"entity":"User","entityId":"`+zdMilan+`","fields":{"details":"VIP"}}]}`)
 	require.Equal(t, "VIP", r.zdOne("user", "id", zdMilan)["details"])
 
-	_, err := r.run("zendesk", "add-note", `{"entity":"ticket","id":"`+zdClosed+`","text":"x"}`)
+	_, err := r.run("zendesk", "data-memorialization", `{"updates":[{"entity":"User","entityId":"`+zdMilan+`","fields":{"details":"Changed"}},
+		{"entity":"Ticket","entityId":"x","fields":{"360001":"Done"}}]}`)
+	require.Equal(t, core.Invalid, core.KindOf(err))
+	require.Equal(t, "VIP", r.zdOne("user", "id", zdMilan)["details"], "nothing is changed when an entry is wrong")
+	_, err = r.run("zendesk", "add-note", `{"entity":"ticket","id":"`+zdClosed+`","text":"x"}`)
 	require.Equal(t, core.Invalid, core.KindOf(err))
 	require.ErrorContains(t, err, "closed prevents ticket update")
 	_, err = r.run("zendesk", "add-note", `{"entity":"ticket","id":"5","text":"x"}`)
