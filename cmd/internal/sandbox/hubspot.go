@@ -20,9 +20,6 @@ const (
 	hubSpotSearches = 4 // a second
 )
 
-// hubSpotPortal is the number of the account.
-const hubSpotPortal = "1001"
-
 // hubSpot is the CRM of hubspot.
 type hubSpot struct {
 	clock core.Clock
@@ -55,15 +52,15 @@ func newHubSpot(_ string, clock core.Clock) *hubSpot {
 
 var (
 	hubSpotAt   = regexp.MustCompile(`^/crm/v3/objects/([a-z0-9_-]+)(?:/([0-9]+|search))?$`)
-	hubSpotLink = regexp.MustCompile(`^/crm/v4/objects/([a-z0-9_-]+)/([0-9]+)/associations/default/([a-z0-9_-]+)/([0-9]+)$`)
+	hubSpotLink = regexp.MustCompile(`^/crm/v4/associations/([a-z0-9_-]+)/([a-z0-9_-]+)/labels$`)
 )
 
 func (h *hubSpot) serve(w http.ResponseWriter, r *http.Request, at string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w.Header().Set("X-HubSpot-RateLimit-Daily-Remaining", "249000")
-	if m := hubSpotLink.FindStringSubmatch(at); m != nil && r.Method == http.MethodPut {
-		h.associate(w, hubSpotKind(m[1]), m[2], hubSpotKind(m[3]), m[4])
+	if m := hubSpotLink.FindStringSubmatch(at); m != nil && r.Method == http.MethodGet {
+		h.labels(w, hubSpotKind(m[1]), hubSpotKind(m[2]))
 		return true
 	}
 	m := hubSpotAt.FindStringSubmatch(at)
@@ -115,7 +112,7 @@ func (h *hubSpot) create(w http.ResponseWriter, r *http.Request, kind string) {
 	for _, other := range to {
 		h.link(kind+"/"+o.id, other)
 	}
-	write(w, http.StatusCreated, h.shown(kind, o, nil))
+	write(w, http.StatusCreated, o.shown(nil))
 }
 
 // one reads or changes an object.
@@ -126,7 +123,7 @@ func (h *hubSpot) one(w http.ResponseWriter, r *http.Request, kind, id string) {
 		return
 	}
 	if r.Method == http.MethodGet {
-		write(w, http.StatusOK, h.shown(kind, o, strings.Split(r.URL.Query().Get("properties"), ",")))
+		write(w, http.StatusOK, o.shown(strings.Split(r.URL.Query().Get("properties"), ",")))
 		return
 	}
 	body, ok := object(r)
@@ -144,7 +141,7 @@ func (h *hubSpot) one(w http.ResponseWriter, r *http.Request, kind, id string) {
 	maps.Copy(o.properties, properties)
 	o.saved, o.due = h.clock.Now(), h.clock.Now().Add(hubSpotLag)
 	calculate(o.properties)
-	write(w, http.StatusOK, h.shown(kind, o, nil))
+	write(w, http.StatusOK, o.shown(nil))
 }
 
 // judge refuses what is no property of the type, and what is no text.
@@ -189,9 +186,9 @@ func (h *hubSpot) associations(kind string, list any) (to []string, ok bool) {
 		if len(types) != 1 {
 			return nil, false
 		}
-		number := fmt.Sprint(dig(types[0], "associationTypeId"))
-		target := hubSpotAssociations[kind+" "+number]
-		if target == "" || dig(types[0], "associationCategory") != "HUBSPOT_DEFINED" || h.find(target, id) == nil {
+		number, err := strconv.Atoi(fmt.Sprint(dig(types[0], "associationTypeId")))
+		target := hubSpotAssociations[kind+" "+strconv.Itoa(number)]
+		if err != nil || target == "" || dig(types[0], "associationCategory") != hubSpotCategory(number) || h.find(target, id) == nil {
 			return nil, false
 		}
 		to = append(to, target+"/"+id)
@@ -199,13 +196,29 @@ func (h *hubSpot) associations(kind string, list any) (to []string, ok bool) {
 	return to, true
 }
 
-func (h *hubSpot) associate(w http.ResponseWriter, from, fromID, to, toID string) {
-	if h.find(from, fromID) == nil || h.find(to, toID) == nil {
-		h.refuse(w, http.StatusNotFound, "OBJECT_NOT_FOUND", "No such object")
+// labels answers by which kinds of associations two types are joined.
+func (h *hubSpot) labels(w http.ResponseWriter, from, to string) {
+	if hubSpotProperties[from] == "" || hubSpotProperties[to] == "" {
+		h.refuse(w, http.StatusBadRequest, "VALIDATION_ERROR", "Unable to infer object type from: "+from+", "+to)
 		return
 	}
-	h.link(from+"/"+fromID, to+"/"+toID)
-	write(w, http.StatusOK, map[string]any{"status": "COMPLETE", "results": []any{}})
+	all := []any{}
+	for kind, target := range hubSpotAssociations {
+		name, number, _ := strings.Cut(kind, " ")
+		if id, err := strconv.Atoi(number); err == nil && name == from && target == to {
+			all = append(all, map[string]any{"category": hubSpotCategory(id), "typeId": id, "label": nil})
+		}
+	}
+	write(w, http.StatusOK, map[string]any{"results": all})
+}
+
+// hubSpotCategory tells who has defined a kind of association. The account's
+// own have small numbers here.
+func hubSpotCategory(id int) string {
+	if id < 10 {
+		return "USER_DEFINED"
+	}
+	return "HUBSPOT_DEFINED"
 }
 
 func (h *hubSpot) link(a, b string) { h.links[a+"-"+b], h.links[b+"-"+a] = true, true }
@@ -229,9 +242,9 @@ func (h *hubSpot) find(kind, id string) *hubSpotObject {
 	return nil
 }
 
-// shown is an object as it is answered: all properties, or those that are asked
-// for.
-func (h *hubSpot) shown(kind string, o *hubSpotObject, names []string) map[string]any {
+// shown is an object as it is answered, without its address: all properties, or
+// those that are asked for.
+func (o *hubSpotObject) shown(names []string) map[string]any {
 	properties := maps.Clone(o.properties)
 	if names != nil {
 		properties = map[string]any{"hs_object_id": o.id}
@@ -244,7 +257,6 @@ func (h *hubSpot) shown(kind string, o *hubSpotObject, names []string) map[strin
 	return map[string]any{
 		"id": o.id, "properties": properties, "archived": false,
 		"createdAt": o.created.UTC().Format(time.RFC3339), "updatedAt": o.saved.UTC().Format(time.RFC3339),
-		"url": "https://app.hubspot.com/contacts/" + hubSpotPortal + "/record/" + hubSpotTypes[kind] + "/" + o.id,
 	}
 }
 

@@ -1,12 +1,14 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/operation"
 )
 
 // portal is the account under test.
@@ -27,6 +29,25 @@ func (r *rig) object(kind, id string) map[string]any {
 	return nil
 }
 
+// hides runs operations with input that holds a text, and requires that no step
+// shows it.
+func (r *rig) hides(id, text string, inputs map[string]string) {
+	for name, input := range inputs {
+		op, ok := r.operations.Operation(id, name)
+		require.True(r.t, ok, name)
+		var in map[string]any
+		require.NoError(r.t, json.Unmarshal([]byte(input), &in))
+		result, _ := r.runner.Run(r.t.Context(), operation.Request{Tenant: "contoso", Operation: op, Input: in, Timeout: 10 * time.Second, Detail: true})
+		require.NotEmpty(r.t, result.Steps, name)
+		for _, step := range result.Steps {
+			shown, err := json.Marshal(step)
+			require.NoError(r.t, err)
+			require.NotContains(r.t, string(shown), text, name)
+		}
+		r.clock.Advance(time.Second)
+	}
+}
+
 // joined tells whether two objects are associated.
 func (r *rig) joined(a, b string) bool {
 	h := r.portal()
@@ -39,24 +60,31 @@ func TestHubSpotSearches(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for input, want := range map[string][]string{
-		`{"phoneNumber":"+41615550102"}`:                                  {"Milan Novak"},
-		`{"phoneNumber":"+41445551234"}`:                                  {"Sofia Marino"},
-		`{"phoneNumber":"4155550100"}`:                                    {"Jane Doe"},
-		`{"phoneNumber":"+14155550100"}`:                                  {"Jane Doe"},
-		`{"phoneNumber":"+41615550100"}`:                                  {"Novak Logistics"}, // no contact's
-		`{"phoneNumber":"+41445559999"}`:                                  {},
-		`{"phoneNumber":"anonymous"}`:                                     {},
-		`{"phoneNumber":"*"}`:                                             {},
-		`{"email":"MILAN@novak-logistics.example"}`:                       {"Milan Novak"},
-		`{"phoneNumber":"+41445551234","email":"jane@doe.example"}`:       {"Sofia Marino", "Jane Doe"},
-		`{"email":"x\"}]},{\"filters\":[{\"operator\":\"HAS_PROPERTY\""}`: {},
+		`{"phoneNumber":"+41615550102"}`:                                {"Milan Novak"},
+		`{"phoneNumber":"+41445551234"}`:                                {"Sofia Marino"},
+		`{"phoneNumber":"4155550100"}`:                                  {"Jane Doe"},
+		`{"phoneNumber":"+14155550100"}`:                                {"Jane Doe"},
+		`{"phoneNumber":"+41615550100"}`:                                {"Novak Logistics"}, // no contact's
+		`{"phoneNumber":"+41445559999"}`:                                {},
+		`{"phoneNumber":"41445551234"}`:                                 {"Sofia Marino"}, // as some networks hand it over
+		`{"phoneNumber":"044 555 12 34","region":"CH"}`:                 {"Sofia Marino"},
+		`{"phoneNumber":"sip:+41445551234@hub.example;user=phone"}`:     {"Sofia Marino"},
+		`{"phoneNumber":"0102"}`:                                        {}, // the end of two numbers
+		`{"phoneNumber":"anonymous"}`:                                   {},
+		`{"phoneNumber":"sip:anonymous@61.55.50.102"}`:                  {},
+		`{"phoneNumber":""}`:                                            {},
+		`{"phoneNumber":"*"}`:                                           {},
+		`{"email":"MILAN@novak-logistics.example"}`:                     {"Milan Novak"},
+		`{"phoneNumber":"+41445551234","email":"jane@doe.example"}`:     {"Sofia Marino", "Jane Doe"},
+		`{"email":"x\"}]},\"filters\":[\"operator\":\"HAS_PROPERTY\""}`: {},
 	} {
 		output, records := r.shown("hubspot", "search-ani", input)
 		require.Equal(t, want, names(records), input)
 		require.Equal(t, "https://app.hubspot.com", output["system"].(map[string]any)["baseUrl"])
 		for _, record := range records {
-			require.Regexp(t, `^/contacts/1001/record/0-[12]/`+record["id"].(string)+`$`, record["url"])
-			require.Equal(t, true, record["screenPop"])
+			require.Regexp(t, `^/contacts/[^/]+/record/0-[12]/`+record["id"].(string)+`$`, record["url"])
+			require.Equal(t, true, record["linkable"])
+			require.Equal(t, len(records) == 1, record["screenPop"], "several are for the agent to choose from")
 		}
 		r.clock.Advance(time.Second) // four searches a second
 	}
@@ -179,6 +207,25 @@ func TestHubSpotWritesIntoRecords(t *testing.T) {
 	require.Equal(t, "4000", r.object("contacts", "102")["zip"])
 }
 
+// TestHubSpotHidesPeople: what people are called by, and what is written about
+// them, is not in what a run leaves behind.
+func TestHubSpotHidesPeople(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.hides("hubspot", "lea@frei.example", map[string]string{
+		"create-contact":       `{"email":"lea@frei.example"}`,
+		"create-custom":        `{"entity":"contacts","fields":{"email":"lea@frei.example"}}`,
+		"update-record":        `{"entity":"contacts","id":"102","fields":{"email":"lea@frei.example"}}`,
+		"custom-search":        `{"search":[{"entity":"contacts","field":"email","value":"lea@frei.example"}]}`,
+		"search-ani":           `{"email":"lea@frei.example"}`,
+		"create-ticket":        `{"subject":"x","content":"lea@frei.example"}`,
+		"add-note":             `{"entity":"contacts","id":"102","text":"lea@frei.example"}`,
+		"create-call":          `{"entity":"contacts","id":"102","notes":"lea@frei.example"}`,
+		"timeline":             `{"cxoneContact":{"dispositionNotes":"lea@frei.example"},"integration":[{"entity":"contacts","entityId":"102"}]}`,
+		"data-memorialization": `{"updates":[{"entity":"contacts","entityId":"102","fields":{"address":"lea@frei.example"}}]}`,
+	})
+}
+
 func TestHubSpotActivities(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -190,7 +237,7 @@ func TestHubSpotActivities(t *testing.T) {
 	require.Equal(t, "OUTBOUND", calls[0].properties["hs_call_direction"])
 	require.Equal(t, "+41615550102", calls[0].properties["hs_call_to_number"])
 	require.Equal(t, "2026-02-03T04:05:06.000Z", calls[0].properties["hs_timestamp"])
-	require.Contains(t, calls[0].properties["hs_call_body"], "Asked &lt;b&gt;<br>")
+	require.Contains(t, calls[0].properties["hs_call_body"], "<br>Asked &lt;b&gt;")
 	require.True(t, r.joined("calls/"+calls[0].id, "contacts/102"))
 	require.True(t, r.joined("calls/"+calls[1].id, "machines/107"))
 
@@ -204,7 +251,7 @@ func TestHubSpotActivities(t *testing.T) {
 	}
 	require.Equal(t, "+41615550102", calls[2].properties["hs_call_from_number"])
 	r.shown("hubspot", "timeline", `{"cxoneContact":{"channelType":"WhatsApp","dispositionNotes":"Hi"},"integration":[{"entity":"contacts","entityId":"102"}]}`)
-	require.Contains(t, r.portal().objects["notes"][0].properties["hs_note_body"], "Hi<br>")
+	require.Contains(t, r.portal().objects["notes"][0].properties["hs_note_body"], "<br>Hi")
 }
 
 func TestHubSpotOperationsAreAllRun(t *testing.T) {

@@ -33,7 +33,8 @@ var hubSpotProperties = map[string]string{
 var hubSpotAssociations = map[string]string{
 	"notes 202": "contacts", "notes 190": "companies", "notes 214": "deals", "notes 228": "tickets",
 	"calls 194": "contacts", "calls 182": "companies", "calls 206": "deals", "calls 220": "tickets",
-	"tickets 16": "contacts", "contacts 15": "tickets", "contacts 279": "companies",
+	"tickets 16": "contacts", "tickets 26": "companies", "contacts 15": "tickets", "contacts 279": "companies",
+	"notes 7": "machines", "calls 8": "machines",
 }
 
 // hubSpotSeeds are the first objects; their numbers begin at 101.
@@ -127,7 +128,7 @@ func (h *hubSpot) search(w http.ResponseWriter, r *http.Request, kind string) {
 			continue
 		}
 		if total++; len(found) < max(q.Limit, 1) {
-			found = append(found, h.shown(kind, o, q.Properties))
+			found = append(found, o.shown(q.Properties))
 		}
 	}
 	write(w, http.StatusOK, map[string]any{"total": total, "results": found})

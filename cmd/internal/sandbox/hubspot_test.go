@@ -112,8 +112,11 @@ func TestHubSpotObjects(t *testing.T) {
 	}
 	status, _ = do(http.MethodGet, "/crm/v3/objects/contacts/999", nil)
 	require.Equal(t, 404, status)
-	status, _ = do(http.MethodPut, "/crm/v4/objects/contacts/101/associations/default/tickets/999", nil)
-	require.Equal(t, 404, status)
+	status, out = do(http.MethodGet, "/crm/v4/associations/notes/2-77/labels", nil)
+	require.Equal(t, 200, status)
+	require.Equal(t, []any{map[string]any{"category": "USER_DEFINED", "typeId": 7.0, "label": nil}}, dig(out, "results"))
+	status, _ = do(http.MethodGet, "/crm/v4/associations/notes/nothings/labels", nil)
+	require.Equal(t, 400, status)
 	status, _ = do(http.MethodPut, "/crm/v3/objects/contacts/101", nil)
 	require.Equal(t, 405, status)
 	for range hubSpotSearches {
