@@ -12,7 +12,7 @@ import (
 const (
 	openFor       = 30 * time.Second
 	probeDeadline = 10 * time.Second
-	fairTime      = time.Second // an upstream that had less of it has not failed by a timeout
+	fairTime      = 5 * time.Second // an upstream that had less of it has not failed by a timeout
 
 	tripInRow  = 5
 	tripCalls  = 20 // of which half have failed

@@ -20,6 +20,8 @@ const (
 	backoffBase = 200 * time.Millisecond
 	backoffCap  = 5 * time.Second
 
+	throttledPause = time.Second // after a 429 that does not say when, and more
+
 	maxRetryAfter = time.Minute // that a call waits for
 	maxPassedOn   = time.Hour   // that a caller is told
 
@@ -96,8 +98,11 @@ func (s *session) again() bool {
 	if !ok || !s.repeatable(e) {
 		return false
 	}
-	s.pause = e.RetryAfter
-	if s.pause == 0 {
+	switch s.pause = e.RetryAfter; {
+	case s.pause > 0:
+	case e.Kind == core.Throttled: // limits that do not tell are mostly by the second
+		s.pause = throttledPause + backoff(s.attempts, s.client.chance())
+	default:
 		s.pause = backoff(s.attempts, s.client.chance())
 	}
 	return s.pause <= maxRetryAfter && s.pause < s.remaining() &&
@@ -110,7 +115,9 @@ func (s *session) repeatable(e *core.Error) bool {
 	case core.Unavailable:
 		return !s.last.sent || s.call.idempotent() // an answer may be of this kind by a rule
 	case core.Throttled:
-		return s.call.idempotent() && e.RetryAfter > 0
+		// A limit of the day, which a rule knows by another status, is not over in a second.
+		limited := s.last.response != nil && s.last.response.Status == http.StatusTooManyRequests
+		return s.call.idempotent() && (e.RetryAfter > 0 || limited)
 	case core.Uncertain:
 		return s.call.idempotent() && e.Code != CodeRedirected
 	case core.Timeout:

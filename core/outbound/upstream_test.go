@@ -140,14 +140,14 @@ func TestWaitersAreNoWitnesses(t *testing.T) {
 // closes the door for nobody, and one that is fair does.
 func TestImpatientCallersAreNoWitnesses(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		c := inMemory(t, Options{}, func(http.ResponseWriter, *http.Request) { time.Sleep(1300 * time.Millisecond) })
+		c := inMemory(t, Options{}, func(http.ResponseWriter, *http.Request) { time.Sleep(5300 * time.Millisecond) })
 		within := func(deadline time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			defer cancel()
 			_, err := c.Call(ctx, newCall(t, http.MethodPost, crm, ""))
 			return err
 		}
-		for _, deadline := range []time.Duration{100 * time.Millisecond, 999 * time.Millisecond} {
+		for _, deadline := range []time.Duration{100 * time.Millisecond, 4999 * time.Millisecond} {
 			for range 20 {
 				requireError(t, within(deadline), core.Timeout, "")
 			}
@@ -155,7 +155,7 @@ func TestImpatientCallersAreNoWitnesses(t *testing.T) {
 		require.Zero(t, c.Upstreams("")[0].Failures)
 		require.NoError(t, within(30*time.Second))
 		for range 5 {
-			requireError(t, within(time.Second), core.Timeout, "")
+			requireError(t, within(5*time.Second), core.Timeout, "")
 		}
 		require.Equal(t, Open, c.Upstreams("")[0].State)
 	})
