@@ -161,11 +161,11 @@ func (c *compiler) slice(n *ast.SliceNode) eval {
 		if !ok {
 			return nil, at(offset, wrong("%s cannot be cut", kindOf(v)))
 		}
+		if err := r.fits(len(s)); err != nil {
+			return nil, at(offset, err)
+		}
 		runes := []rune(s)
 		i, j, err := bounds(a, b, len(runes))
-		if err == nil {
-			err = r.fits(len(s))
-		}
 		if err != nil {
 			return nil, at(offset, err)
 		}

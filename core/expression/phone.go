@@ -90,6 +90,7 @@ func parsed(text, region string) *phonenumbers.PhoneNumber {
 	if err != nil || !phonenumbers.IsPossibleNumber(n) {
 		return nil
 	}
+	n.Extension = nil // nobody is found by it
 	return n
 }
 

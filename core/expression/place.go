@@ -1,10 +1,12 @@
 package expression
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -40,8 +42,15 @@ func (s source) place(offset int) string {
 // text are walked together, past the white space. Where they part, the place is
 // that of the scalar.
 func locate(data []byte, pos mapping.Pos, value string, n int) mapping.Pos {
-	w := walker{text: []rune(string(data)), pos: mapping.Pos{Line: 1, Column: 1}}
-	for w.pos.Line < pos.Line || w.pos.Line == pos.Line && w.pos.Column < pos.Column {
+	w := walker{text: data, pos: mapping.Pos{Line: 1, Column: 1}}
+	for w.pos.Line < pos.Line {
+		end := bytes.IndexByte(w.text, '\n')
+		if end < 0 {
+			return pos
+		}
+		w.text, w.pos.Line = w.text[end+1:], w.pos.Line+1
+	}
+	for w.pos.Column < pos.Column {
 		if !w.next() {
 			return pos
 		}
@@ -77,34 +86,35 @@ func locate(data []byte, pos mapping.Pos, value string, n int) mapping.Pos {
 
 // walker reads the text of a file sign by sign.
 type walker struct {
-	text  []rune
-	at    int
+	text  []byte // what has not been read
 	pos   mapping.Pos
 	quote rune // of the scalar; 0: none
 }
 
 func (w *walker) current() rune {
-	if w.at < len(w.text) {
-		return w.text[w.at]
+	if len(w.text) == 0 {
+		return 0
 	}
-	return 0
+	r, _ := utf8.DecodeRune(w.text)
+	return r
 }
 
 func (w *walker) next() bool {
-	if w.at >= len(w.text) {
+	r, size := utf8.DecodeRune(w.text)
+	if size == 0 {
 		return false
 	}
 	w.pos.Column++
-	if w.text[w.at] == '\n' {
+	if r == '\n' {
 		w.pos = mapping.Pos{Line: w.pos.Line + 1, Column: 1}
 	}
-	w.at++
+	w.text = w.text[size:]
 	return true
 }
 
 // blanks goes past white space, also where it is escaped.
 func (w *walker) blanks() {
-	for w.at < len(w.text) {
+	for len(w.text) > 0 {
 		if w.quote == '"' && w.current() == '\\' {
 			saved := *w
 			if r, ok := w.sign(); ok && unicode.IsSpace(r) {
@@ -147,10 +157,10 @@ func (w *walker) escaped() (rune, bool) {
 		return 0, false
 	}
 	if size := map[rune]int{'x': 2, 'u': 4, 'U': 8}[r]; size > 0 {
-		if w.at+size > len(w.text) {
+		if size > len(w.text) {
 			return 0, false
 		}
-		code, err := strconv.ParseUint(string(w.text[w.at:w.at+size]), 16, 32)
+		code, err := strconv.ParseUint(string(w.text[:size]), 16, 32)
 		for range size {
 			w.next()
 		}

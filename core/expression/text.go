@@ -88,12 +88,19 @@ func cut(s string, most int) string {
 	return s
 }
 
+// maxCutset is how many different characters trim takes away: each costs a look
+// at each.
+const maxCutset = 64
+
 func trim(r *run, args []any) (any, error) {
 	return texts(func(_ *run, s []string) (any, error) {
-		if len(s) == 2 {
-			return strings.Trim(s[0], s[1]), nil
+		switch {
+		case len(s) == 1:
+			return strings.TrimSpace(s[0]), nil
+		case utf8.RuneCountInString(s[1]) > maxCutset:
+			return nil, wrong("takes %d characters away at most", maxCutset)
 		}
-		return strings.TrimSpace(s[0]), nil
+		return strings.Trim(s[0], s[1]), nil
 	})(r, args)
 }
 
