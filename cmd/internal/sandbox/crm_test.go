@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"tandem/core"
 	"tandem/core/integration"
@@ -239,4 +241,52 @@ func (r *rig) records(id, name, input string) []map[string]any {
 		list = append(list, record)
 	}
 	return list
+}
+
+// What the sample makes of a contact must be written, and must not take the
+// place of what a customer asked for: no case but those with notes begins here.
+func TestSampleDataMappingsAreWritten(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var sample struct {
+		Configurations []struct {
+			Integration  string
+			DataMappings []struct {
+				Entities []struct {
+					Entity string
+					Fields []struct{ Name string }
+				}
+			} `yaml:"data_mappings"`
+		}
+	}
+	data, err := fs.ReadFile(mappings.FS, "cxone/configurations.yaml")
+	require.NoError(t, err)
+	require.NoError(t, yaml.Unmarshal(data, &sample))
+	begin := map[string][2]string{ // how such a record begins
+		"Task":                    {"create-call", `{"entity":"Account","id":"001000000000001","subject":"asked"}`},
+		"phonecall":               {"create-phone-call", `{"subject":"asked"}`},
+		"incident":                {"create-incident", `{"short_description":"Late","description":"asked"}`},
+		"sn_customerservice_case": {"create-case", `{"short_description":"Late","description":"asked"}`},
+		"user":                    {"create-user", `{"name":"Ada","email":"ada@alpenblick.example"}`},
+		"calls":                   {"create-call", `{"entity":"contacts","id":"102","subject":"asked"}`},
+	}
+	require.Len(t, sample.Configurations, 5)
+	for _, c := range sample.Configurations {
+		for _, e := range c.DataMappings[0].Entities {
+			result, err := r.run(c.Integration, begin[e.Entity][0], begin[e.Entity][1])
+			require.NoError(t, err, "%s %s", c.Integration, e.Entity)
+			record := result.Output.(map[string]any)["records"].([]any)[0].(map[string]any)
+			if e.Entity == "calls" { // the record is the contact's
+				record = map[string]any{"id": r.portal().objects["calls"][0].id}
+			}
+			fields := map[string]any{}
+			for _, f := range e.Fields {
+				fields[f.Name] = "All well."
+			}
+			update, err := json.Marshal(map[string]any{"updates": []any{map[string]any{"entity": e.Entity, "entityId": record["id"], "fields": fields}}})
+			require.NoError(t, err)
+			_, err = r.run(c.Integration, "data-memorialization", string(update))
+			require.NoError(t, err, "%s %s", c.Integration, e.Entity)
+		}
+	}
 }
