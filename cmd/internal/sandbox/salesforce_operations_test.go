@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -221,4 +222,53 @@ func TestSalesforceCreationWhoseAnswerIsLost(t *testing.T) {
 	require.True(t, failed.Wrote, "nobody knows")
 	r.sfRecord("Case", "Subject", "Late")
 	require.Len(t, r.Ledger("salesforce"), 1)
+}
+
+// kept runs an operation with all details and returns what people may see of it.
+func (r *rig) kept(id, name, input string) string {
+	r.t.Helper()
+	op, ok := r.operations.Operation(id, name)
+	require.True(r.t, ok, "%s/%s", id, name)
+	var in map[string]any
+	require.NoError(r.t, json.Unmarshal([]byte(input), &in))
+	result, err := r.runner.Run(r.t.Context(), operation.Request{Tenant: "contoso", Operation: op, Input: in, Timeout: 10 * time.Second, Detail: true})
+	require.NoError(r.t, err, "%s/%s", id, name)
+	steps, err := json.Marshal(result.Steps)
+	require.NoError(r.t, err)
+	return string(steps) + op.Mask(in).JSON(in) + op.Mask(in).JSON(result.Output)
+}
+
+// hidesPeople runs operations whose inputs have "Quiet" in what is nobody's business,
+// as the sandbox's records of Jane have her number and address.
+func (r *rig) hidesPeople(id string, runs [][2]string) {
+	r.t.Helper()
+	for _, run := range runs {
+		kept := r.kept(id, run[0], run[1])
+		require.Greater(r.t, len(kept), 100)
+		for _, secret := range []string{"Quiet", "quiet", "555 12 34", "5551234", "jane@ohara", "1980-02-29"} {
+			require.NotContains(r.t, kept, secret, run[0])
+		}
+	}
+}
+
+func TestSalesforceHidesPeople(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	jane, number := r.sfID("Contact", "Jane O'Hara"), r.sfRecord("Case", "Subject", "Pallet is late")["Id"].(string)
+	r.hidesPeople("salesforce", [][2]string{
+		{"search-ani", `{"phoneNumber":"+41445551234"}`},
+		{"custom-search", `{"search":[{"entity":"Contact","filter":"Email = 'jane@ohara.example'"},{"entity":"Lead","field":"Phone","operator":"contains","value":"044 555 12 34"}]}`},
+		{"create-contact", `{"LastName":"Berger","Birthdate":"1980-02-29","MailingStreet":"Quiet Lane 5","MailingCity":"Quietville","MailingPostalCode":"Quiet1","Description":"Quiet please"}`},
+		{"create-account", `{"Name":"Alpen","BillingStreet":"Quiet Lane 5","ShippingStreet":"Quiet Lane 6","Phone":"0445551234","Description":"Quiet please"}`},
+		{"create-lead", `{"LastName":"Berger","Company":"Alpen","Street":"Quiet Lane 5","PostalCode":"Quiet1","Email":"quiet@alpen.example","Description":"Quiet please"}`},
+		{"create-case", `{"Subject":"Late","Description":"Quiet please","SuppliedPhone":"0445551234"}`},
+		{"create-opportunity", `{"Name":"Fleet","StageName":"x","CloseDate":"2026-12-31","Description":"Quiet please"}`},
+		{"create-work-order", `{"Subject":"Ramp","Street":"Quiet Lane 5","City":"Quietville","Description":"Quiet please"}`},
+		{"create-custom", `{"entity":"Contact","fields":{"LastName":"Berger","Birthdate":"1980-02-29","MailingStreet":"Quiet Lane 5","Phone":"0445551234"}}`},
+		{"update-record", `{"entity":"Contact","id":"` + jane + `","fields":{"Birthdate":"1980-02-29","Description":"Quiet please"}}`},
+		{"data-memorialization", `{"updates":[{"entity":"Case","entityId":"` + number + `","fields":{"Description":"Quiet please"}}]}`},
+		{"add-note", `{"entity":"Case","id":"` + number + `","text":"Quiet please"}`},
+		{"create-call", `{"entity":"Contact","id":"` + jane + `","phoneNumber":"+41445551234","notes":"Quiet please"}`},
+		{"timeline", `{"cxoneContact":{"contactId":"c-9","ani":"+41445551234","dispositionNotes":"Quiet please","customerName":"Quiet Berger"},"integration":[{"entity":"Contact","entityId":"` + jane + `"}]}`},
+	})
 }

@@ -166,6 +166,25 @@ func TestZendeskWritesToRecords(t *testing.T) {
 	require.Equal(t, core.NotFound, core.KindOf(err))
 }
 
+func TestZendeskHidesPeople(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.hidesPeople("zendesk", [][2]string{
+		{"search-ani", `{"phoneNumber":"+41445551234"}`},
+		{"custom-search", `{"search":[{"entity":"user","filter":"email = jane@ohara.example"},{"entity":"user","field":"phone","value":"044 555 12 34"}]}`},
+		{"create-user", `{"name":"Berger","email":"quiet@alpen.example","phone":"+41445551234","notes":"Quiet please","details":"Quiet Lane 5"}`},
+		{"create-ticket", `{"subject":"Late","description":"Quiet please","requester":{"name":"Quiet Berger","email":"quiet@alpenblick.example"}}`},
+		{"create-custom", `{"entity":"ticket","fields":{"subject":"Late","comment":{"body":"Quiet please"}}}`},
+		{"create-custom", `{"entity":"user","fields":{"name":"Berger","email":"quiet@berger.example","details":"Quiet Lane 5"}}`},
+		{"update-record", `{"entity":"user","id":"` + zdMilan + `","fields":{"details":"Quiet Lane 5","notes":"Quiet please"}}`},
+		{"data-memorialization", `{"updates":[{"entity":"user","entityId":"` + zdMilan + `","fields":{"notes":"Quiet please"}}]}`},
+		{"add-note", `{"entity":"ticket","id":"` + zdTicket + `","text":"Quiet please"}`},
+		{"create-call", `{"entity":"user","id":"` + zdMilan + `","phoneNumber":"+41445551234","notes":"Quiet please"}`},
+		{"create-call", `{"entity":"ticket","id":"` + zdTicket + `","phoneNumber":"+41445551234","notes":"Quiet please"}`},
+		{"timeline", `{"cxoneContact":{"contactId":"c-9","ani":"+41445551234","dispositionNotes":"Quiet please","customerName":"Quiet Berger"},"integration":[{"entity":"Ticket","entityId":"` + zdTicket + `"}]}`},
+	})
+}
+
 // A PUT is repeated by the hub when it fails; a comment must not stand there
 // twice for it.
 func TestZendeskCommentsAreWrittenOnce(t *testing.T) {
