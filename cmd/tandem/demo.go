@@ -44,13 +44,15 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 		switch given := getenv(name); {
 		case name == "TANDEM_DATA_DIR":
 			return dir
+		case name == "TANDEM_MAPPINGS_DIR":
+			return "" // the story is that of the samples
 		case name == "TANDEM_LOG_LEVEL" && given == "":
 			return "warn" // the story is told on standard output
 		default:
 			return given
 		}
 	}
-	p.given.DataDir, p.given.DatabaseURL = nil, nil
+	p.given.DataDir, p.given.DatabaseURL, p.given.MappingsDir = nil, nil, nil
 	c, err := p.load()
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ type keysCreate struct {
 // Run makes a key and prints it alone on standard output.
 func (k keysCreate) Run(ctx context.Context, p *program) error {
 	return p.keyed(ctx, func(c *config, db *store.DB) error {
-		upn, err := k.user(c)
+		upn, err := k.user(p, c)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (k keysCreate) Run(ctx context.Context, p *program) error {
 }
 
 // user finds the user in the directory and returns the UPN as it is written there.
-func (k keysCreate) user(c *config) (string, error) {
+func (k keysCreate) user(p *program, c *config) (string, error) {
 	tenant, err := findTenant(c, k.Tenant)
 	if err != nil {
 		return "", err
@@ -71,6 +71,11 @@ func (k keysCreate) user(c *config) (string, error) {
 	user, ok := tenant.User(k.User)
 	if !ok {
 		return "", fmt.Errorf("tenant %s has no user %q", k.Tenant, k.User)
+	}
+	if k.Adapter == "powerautomate" || k.Adapter == "cxone" {
+		if err := tenant.MayConnect(user); err != nil {
+			fmt.Fprintf(p.stderr, "tandem: calls with this key will be refused as long as the user has no other role: %v\n", err)
+		}
 	}
 	return user.UPN, nil
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"slices"
 
@@ -14,7 +12,6 @@ import (
 	"tandem/core/integration"
 	"tandem/core/mapping"
 	"tandem/core/operation"
-	"tandem/mappings"
 )
 
 type mappingsCommand struct {
@@ -35,15 +32,18 @@ func (m mappingsLint) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	var files fs.FS = mappings.FS
-	if m.Dir == "" {
-		m.Dir = c.MappingsDir
-	}
-	if m.Dir != "" {
-		files = os.DirFS(m.Dir)
+	files, err := folderOf(c, m.Dir)
+	if err != nil {
+		return err
 	}
 	set, findings := mapping.Read(files)
-	_, findings = checkAll(set, findings)
+	all, findings := checkAll(set, findings)
+	sound := len(findings) == 0 // else a test may be in a file that could not be read
+	for _, op := range all.operations.All() {
+		if sound && len(all.operations.Tests(op)) == 0 {
+			findings = append(findings, mapping.Finding{File: op.File, Line: 1, Column: 1, Message: "has no tests: write " + testsOf(op)})
+		}
+	}
 	for _, f := range findings {
 		fmt.Fprintln(p.stdout, f)
 	}

@@ -23,7 +23,7 @@ type mappingsNew struct {
 var operationForm = regexp.MustCompile(`^([a-z0-9][a-z0-9-]{0,62})/([a-z0-9][a-z0-9-]{0,62})$`)
 
 // notIntegrations are folders whose files are of another kind.
-var notIntegrations = []string{"directory", "workflows", "webex"}
+var notIntegrations = []string{"directory", "workflows", "webex", "cxone"}
 
 // notOperations are files in an integration's folder that are of another kind.
 var notOperations = []string{"integration", "entities", "configurations"}

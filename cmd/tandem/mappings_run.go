@@ -22,14 +22,17 @@ type mappingsTest struct {
 }
 
 // folderOf returns the mapping files that a command is about.
-func folderOf(c *config, dir string) fs.FS {
+func folderOf(c *config, dir string) (fs.FS, error) {
 	if dir == "" {
 		dir = c.MappingsDir
 	}
 	if dir == "" {
-		return mappings.FS
+		return mappings.FS, nil
 	}
-	return os.DirFS(dir)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("there is no folder %s", dir)
+	}
+	return os.DirFS(dir), nil
 }
 
 // operated is what a folder says about operations.
@@ -69,7 +72,11 @@ func (m mappingsTest) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	integrations, _, _ := strings.Cut(m.Pick, "/")
-	o, err := p.operations(folderOf(c, m.Dir), integrations)
+	files, err := folderOf(c, m.Dir)
+	if err != nil {
+		return err
+	}
+	o, err := p.operations(files, integrations)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,11 @@ func (m mappingsTry) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	id, name, _ := strings.Cut(m.Operation, "/")
-	o, err := p.operations(folderOf(c, m.Dir), id)
+	files, err := folderOf(c, m.Dir)
+	if err != nil {
+		return err
+	}
+	o, err := p.operations(files, id)
 	if err != nil {
 		return err
 	}
@@ -98,7 +102,7 @@ func (m mappingsTry) input() (map[string]any, error) {
 		return nil, nil
 	case given == "-":
 		text, err = io.ReadAll(os.Stdin)
-	case strings.HasPrefix(given, "{"):
+	case strings.HasPrefix(given, "{"), strings.HasPrefix(given, "["):
 		text = []byte(given)
 	default:
 		text, err = os.ReadFile(given)
@@ -110,7 +114,7 @@ func (m mappingsTry) input() (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // ids may be larger than a float64 tells apart
 	if err := d.Decode(&input); err != nil || input == nil || d.More() {
-		return nil, fmt.Errorf("input: want one JSON object: %w", err)
+		return nil, fmt.Errorf("input: want a JSON object: %w", err)
 	}
 	return input, nil
 }
