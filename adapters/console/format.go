@@ -49,7 +49,7 @@ func sentence(text string) string {
 	if size == 0 {
 		return ""
 	}
-	if first, _, _ := strings.Cut(text, " "); !strings.Contains(first, "://") { // an address stays as it is
+	if first, _, _ := strings.Cut(text, " "); !strings.Contains(first, ":") { // an address or a field stays as it is
 		text = string(unicode.ToUpper(r)) + text[size:]
 	}
 	if !strings.ContainsAny(text[len(text)-1:], ".!?") && !strings.HasSuffix(text, "…") {
