@@ -3,6 +3,7 @@ package expression
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,6 +32,7 @@ func (e *SyntaxError) Error() string { return e.Message }
 // Program is a compiled expression. It is immutable and may be evaluated by
 // several goroutines at once.
 type Program struct {
+	Answer   bool // it looks at an answer
 	code     eval
 	entities *Entities
 	place    func(offset int) string
@@ -39,11 +41,11 @@ type Program struct {
 // Compile compiles an expression, without the "=" that stands before it in a
 // mapping file. Its error is a *SyntaxError.
 func Compile(source string, n Names) (*Program, error) {
-	code, err := compile(source, n)
+	code, answer, err := compile(source, n)
 	if err != nil {
 		return nil, err
 	}
-	return &Program{code, n.Entities, func(offset int) string {
+	return &Program{answer, code, n.Entities, func(offset int) string {
 		line, column := 1, 1
 		for i, r := range []rune(source) {
 			if i == offset {
@@ -74,17 +76,18 @@ func (p *Program) Eval(e *Env) (any, error) {
 // value evaluates within a run that others share.
 func (p *Program) value(r *run) (any, error) { return guarded(r, p.code) }
 
-func compile(source string, n Names) (code eval, err error) {
+// compile returns the code of an expression, and whether it looks at an answer.
+func compile(source string, n Names) (code eval, answer bool, err error) {
 	if utf8.RuneCountInString(source) > maxSource {
-		return nil, &SyntaxError{0, fmt.Sprintf("longer than %d characters: make named values of its parts", maxSource)}
+		return nil, false, &SyntaxError{0, fmt.Sprintf("longer than %d characters: make named values of its parts", maxSource)}
 	}
 	if strings.TrimSpace(source) == "" {
-		return nil, &SyntaxError{0, "an expression is missing"}
+		return nil, false, &SyntaxError{0, "an expression is missing"}
 	}
 	defer func() {
 		// An edit must never end the hub, not even through a fault of the parser.
 		if fault := recover(); fault != nil {
-			code, err = nil, &SyntaxError{0, "this expression cannot be read"}
+			code, answer, err = nil, false, &SyntaxError{0, "this expression cannot be read"}
 		}
 	}()
 	config := conf.New(nil)
@@ -92,14 +95,14 @@ func compile(source string, n Names) (code eval, err error) {
 	config.DisableIfOperator = true
 	tree, err := parser.ParseWithConfig(source, config)
 	if err != nil {
-		return nil, syntaxError(err)
+		return nil, false, syntaxError(err)
 	}
 	c := &compiler{names: n}
 	code = c.compile(tree.Node)
 	if c.err != nil {
-		return nil, c.err
+		return nil, false, c.err
 	}
-	return code, nil
+	return code, c.answer, nil
 }
 
 func syntaxError(err error) error {
@@ -122,9 +125,10 @@ func syntaxError(err error) error {
 
 // compiler turns the parser's tree into functions. It keeps the first error.
 type compiler struct {
-	names Names
-	depth int // predicates around
-	err   error
+	names  Names
+	depth  int  // predicates around
+	answer bool // something of an answer is looked at
+	err    error
 }
 
 // fail keeps an error at a node and returns code that is never run.
@@ -200,6 +204,7 @@ func (c *compiler) identifier(n *ast.IdentifierNode) eval {
 	if why := c.names.unknownRoot(name); why != "" {
 		return c.fail(n, "%s", why)
 	}
+	c.answer = c.answer || name == "steps" || slices.Contains(answerRoots, name)
 	switch name {
 	case "input":
 		return func(r *run) (any, error) { return r.env.Input, nil }

@@ -128,6 +128,10 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) eval {
 		return c.failCall(args)
 	case "soql", "sosl", "odata", "snow", "zendesk":
 		return c.template(n, name, args)
+	case "names":
+		if len(args) == 2 && !isSeparator(args[1]) {
+			return c.fail(args[1], "what stands between names must stand here as it is, made of comma, space or dot")
+		}
 	}
 	parts, offset, do := c.all(args), n.Location().From, f.do
 	return func(r *run) (any, error) {
@@ -199,8 +203,8 @@ func (c *compiler) failCall(args []ast.Node) eval {
 
 // match compiles match(text, pattern).
 func (c *compiler) match(n ast.Node, args []ast.Node) eval {
-	code, re, offset := c.compile(args[0]), c.pattern(args[1]), n.Location().From
-	if re != nil && re.NumSubexp() == 0 {
+	code, p, offset := c.compile(args[0]), c.pattern(args[1]), n.Location().From
+	if p != nil && p.re.NumSubexp() == 0 {
 		return c.fail(args[1], "the pattern needs a group in brackets: it says what is taken")
 	}
 	return func(r *run) (any, error) {
@@ -212,10 +216,10 @@ func (c *compiler) match(n ast.Node, args []ast.Node) eval {
 		if !ok {
 			return nil, at(offset, wrong("match needs a text, not %s", kindOf(v)))
 		}
-		if err := r.spend(1 + len(s)); err != nil {
+		if err := r.matched(p, s); err != nil {
 			return nil, at(offset, err)
 		}
-		found := re.FindStringSubmatch(s)
+		found := p.re.FindStringSubmatch(s)
 		if found == nil {
 			return nil, nil //nolint:nilnil // nothing is a value
 		}

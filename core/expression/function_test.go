@@ -176,7 +176,7 @@ func TestQueries(t *testing.T) {
 		{`soql("SELECT ? FROM ? WHERE ?", names(["Id", "Name"]), name("Contact"), soql("A = ?", "x"))`, `"SELECT Id, Name FROM Contact WHERE A = 'x'"`},
 		{`soql("A LIKE ?", containsLike("50%_\\'"))`, `"A LIKE '%50\\%\\_\\\\\\'%'"`},
 		{`[startsLike("a"), endsLike("a"), containsLike(1)]`, `["'a%'","'%a'","'%1%'"]`},
-		{`sosl("FIND {?} RETURNING ?", "a-b {x} \"y\" \n&", name("Contact"))`, `"FIND {a\\-b \\{x\\} \\\"y\\\"  \\&} RETURNING Contact"`},
+		{`sosl("FIND {?} RETURNING ?", "a-b {x} \"y\" \n&", name("Contact"))`, `"FIND {\"a\\-b \\{x\\} \\\"y\\\"  \\&\"} RETURNING Contact"`},
 		{`sosl("FIND {?}", take(phones("+41445551234"), 5))`, `"FIND {\"\\+41445551234\" OR \"\\+41 44 555 12 34\" OR \"044 555 12 34\" OR \"0445551234\" OR \"41445551234\"}"`},
 		{`odata("a eq ? and b eq ? or c eq ?", "O'Neil", 5, false)`, `"a eq 'O''Neil' and b eq 5 or c eq false"`},
 		{`odata("In(PropertyValues=[?])", ["a", "b"])`, `"In(PropertyValues=['a','b'])"`},

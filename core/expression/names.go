@@ -18,6 +18,7 @@ type Names struct {
 	Answer   bool                // body, status and headers exist
 	Loops    []string            // loop variables in scope, outermost first; index exists when there is one
 	Entities *Entities           // nil: none
+	Patterns *Patterns           // counts the regular expressions of the file; nil: nobody does
 }
 
 // The names that always exist, and those of a step and of the context.

@@ -2,15 +2,11 @@ package expression
 
 import (
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
 )
-
-// maxPattern is how many characters a regular expression may have.
-const maxPattern = 200
 
 func (c *compiler) unary(n *ast.UnaryNode) eval {
 	offset := n.Location().From
@@ -93,26 +89,21 @@ func (c *compiler) junction(n *ast.BinaryNode) eval {
 }
 
 // pattern compiles a regular expression that stands in the file.
-func (c *compiler) pattern(n ast.Node) *regexp.Regexp {
+func (c *compiler) pattern(n ast.Node) *Pattern {
 	text, ok := n.(*ast.StringNode)
 	if !ok {
 		c.fail(n, "a pattern must stand here as it is, in quotes")
 		return nil
 	}
-	if len(text.Value) > maxPattern {
-		c.fail(n, "a pattern of more than %d characters", maxPattern)
-		return nil
+	p, why := c.names.Patterns.Compile(text.Value, false)
+	if why != "" {
+		c.fail(n, "%s", why)
 	}
-	re, err := regexp.Compile(text.Value)
-	if err != nil {
-		c.fail(n, "this pattern cannot be read: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-		return nil
-	}
-	return re
+	return p
 }
 
 func (c *compiler) matches(n *ast.BinaryNode) eval {
-	re, code, offset := c.pattern(n.Right), c.compile(n.Left), n.Location().From
+	p, code, offset := c.pattern(n.Right), c.compile(n.Left), n.Location().From
 	return func(r *run) (any, error) {
 		v, err := code(r)
 		if err != nil || isNil(v) {
@@ -122,10 +113,10 @@ func (c *compiler) matches(n *ast.BinaryNode) eval {
 		if !ok {
 			return nil, at(offset, wrong("matches needs a text, not %s", kindOf(v)))
 		}
-		if err := r.spend(1 + len(s)); err != nil {
+		if err := r.matched(p, s); err != nil {
 			return nil, at(offset, err)
 		}
-		return re.MatchString(s), nil
+		return p.Matches(s), nil
 	}
 }
 

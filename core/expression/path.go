@@ -5,12 +5,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"tandem/core"
 	"tandem/core/mapping"
 )
 
 // Path is a path below an address, with expressions in braces. It is immutable
 // and may be evaluated by several goroutines at once.
 type Path struct {
+	Answer   bool      // it looks at an answer
 	segments [][]piece // between the slashes
 	entities *Entities
 	place    func(offset int) string
@@ -18,9 +20,10 @@ type Path struct {
 
 // piece is a part of a segment.
 type piece struct {
-	text string // as it is
-	code eval   // nil: text
-	at   int    // of the expression, in the whole text
+	text   string // as it is
+	code   eval   // nil: text
+	answer bool   // code looks at an answer
+	at     int    // of the expression, in the whole text
 }
 
 // CompilePath compiles a path such as /sobjects/{input.entity}/{values.id} and
@@ -28,7 +31,12 @@ type piece struct {
 func CompilePath(f mapping.File, text mapping.Text, n Names) (*Path, []mapping.Finding) {
 	s := source{f, text.Pos, text.Value, 0}
 	p := pathCompiler{source: s, names: n}
-	path := &Path{p.segments(), n.Entities, s.place}
+	path := &Path{segments: p.segments(), entities: n.Entities, place: s.place}
+	for _, segment := range path.segments {
+		for _, piece := range segment {
+			path.Answer = path.Answer || piece.answer
+		}
+	}
 	mapping.Sort(p.findings)
 	return path, p.findings
 }
@@ -76,9 +84,9 @@ func (p *Path) segment(r *run, segment []piece, b *strings.Builder) error {
 		case s == "":
 			return &problem{piece.at, "a part of a path must not be empty"}
 		case s == "." || s == "..":
-			return &problem{piece.at, `a part of a path must not be "." or ".."`}
+			return piece.refuse(`a part of a path must not be "." or ".."`)
 		case len(s) > maxText/64:
-			return &problem{piece.at, "a part of a path is longer than 4 KB"}
+			return piece.refuse("a part of a path is longer than 4 KB")
 		case !utf8.ValidString(s):
 			return &problem{piece.at, "a part of a path is no text"}
 		}
@@ -88,6 +96,15 @@ func (p *Path) segment(r *run, segment []piece, b *strings.Builder) error {
 		return &problem{segment[0].at, `a part of a path must not be "." or ".."`}
 	}
 	return nil
+}
+
+// refuse is the error for what an expression has given: Invalid, unless it comes
+// from an answer.
+func (p piece) refuse(what string) error {
+	if p.answer {
+		return &problem{p.at, what}
+	}
+	return core.Errorf(core.Invalid, "%s", what)
 }
 
 // escape percent-encodes all that could have a meaning in an address.
@@ -176,14 +193,14 @@ func (p *pathCompiler) expression(text []rune, from, end int) piece {
 	for from < end && text[from] == ' ' {
 		from++
 	}
-	code, err := compile(strings.TrimSpace(string(text[from:end])), p.names)
+	code, answer, err := compile(strings.TrimSpace(string(text[from:end])), p.names)
 	if err != nil {
 		s := p.source
 		s.skip = from
 		p.findings = append(p.findings, finding(s, err))
 		code = constant(nil)
 	}
-	return piece{code: code, at: from}
+	return piece{code: code, answer: answer, at: from}
 }
 
 // closing finds the brace that closes the one at open; braces in quotes do not

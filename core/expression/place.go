@@ -65,8 +65,9 @@ func locate(data []byte, pos mapping.Pos, value string, n int) mapping.Pos {
 	}
 	// Trailing white space has no place of its own: it counts as being behind
 	// the last sign.
-	for i, r := range []rune(strings.TrimRightFunc(value, unicode.IsSpace)) {
-		if unicode.IsSpace(r) {
+	i := -1
+	for _, r := range strings.TrimRightFunc(value, unicode.IsSpace) {
+		if i++; unicode.IsSpace(r) {
 			if i == n {
 				return w.pos
 			}

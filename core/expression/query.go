@@ -33,17 +33,18 @@ type language struct {
 	brackets bool   // around a list that has none yet
 	and, or  string // between conditions; or may be empty: not available
 	grouped  bool   // conditions joined are put in brackets
+	quotes   string // signs around texts in a template
 }
 
 // moment is the language of times, which stand without quotes in all languages.
 const moment = "time"
 
 var languages = map[string]language{
-	"soql":    {soqlText, ",", true, " AND ", " OR ", true},
-	"sosl":    {soslText, " OR ", false, " AND ", " OR ", true},
-	"odata":   {odataText, ",", true, " and ", " or ", true},
-	"snow":    {snowText, ",", false, "^", "^OR", false},
-	"zendesk": {zendeskText, " ", false, " ", "", false},
+	"soql":    {soqlText, ",", true, " AND ", " OR ", true, "'"},
+	"sosl":    {soslText, " OR ", false, " AND ", " OR ", true, `"'`},
+	"odata":   {odataText, ",", true, " and ", " or ", true, "'"},
+	"snow":    {snowText, ",", false, "^", "^OR", false, ""},
+	"zendesk": {zendeskText, " ", false, " ", "", false, `"`},
 }
 
 func soqlText(s string) (string, error) {
@@ -54,10 +55,17 @@ func soqlText(s string) (string, error) {
 	return "'" + escape.Replace(s) + "'", nil
 }
 
-// soslText writes a term between the braces of FIND: what has a meaning there is
-// escaped.
+// errEverything refuses a text of which every text is a match.
+func errEverything() error { return core.Errorf(core.Invalid, "an empty text would match everything") }
+
+// soslText writes a phrase between the braces of FIND: its words belong
+// together, none of them is an operator, and what has a meaning is escaped.
 func soslText(s string) (string, error) {
+	if strings.TrimSpace(s) == "" {
+		return "", errEverything()
+	}
 	var b strings.Builder
+	b.WriteByte('"')
 	for _, r := range s {
 		switch {
 		case unicode.IsControl(r):
@@ -67,6 +75,7 @@ func soslText(s string) (string, error) {
 		}
 		b.WriteRune(r)
 	}
+	b.WriteByte('"')
 	return b.String(), nil
 }
 
@@ -78,6 +87,8 @@ func odataText(s string) (string, error) {
 // end the value, or be run as a script, is refused.
 func snowText(s string) (string, error) {
 	switch {
+	case strings.TrimSpace(s) == "":
+		return "", errEverything() // LIKE, CONTAINS and STARTSWITH
 	case strings.Contains(s, "^") || strings.ContainsFunc(s, unicode.IsControl):
 		return "", core.Errorf(core.Invalid, "a text with ^, a line break or a control character cannot be searched for")
 	case strings.HasPrefix(strings.ToLower(strings.TrimSpace(s)), "javascript:"):
@@ -103,11 +114,16 @@ func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 		return c.fail(args[0], "the template of %s must stand here as it is, in quotes: put values in with ?", lang)
 	}
 	parts := strings.Split(text.Value, "?")
-	if len(parts) != len(args) {
+	compound, why := compoundOf(parts, lang)
+	switch {
+	case len(parts) != len(args):
 		return c.fail(n, "the template has %d ?, but %d values follow", len(parts)-1, len(args)-1)
+	case why != "":
+		return c.fail(args[0], "%s", why)
 	}
-	values, offset, compound := c.all(args[1:]), n.Location().From, junctionWord.MatchString(text.Value)
+	values, offset := c.all(args[1:]), n.Location().From
 	return func(r *run) (any, error) {
+		compound := compound
 		var b strings.Builder
 		b.WriteString(parts[0])
 		for i, code := range values {
@@ -117,6 +133,15 @@ func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 			}
 			enclosed := strings.ContainsAny(last1(parts[i]), "([") && strings.ContainsAny(first1(parts[i+1]), ")]")
 			s, err := r.literal(lang, v, enclosed)
+			switch f, ok := v.(fragment); {
+			case err != nil:
+			case v == "" && lang == "odata" && strings.HasSuffix(strings.TrimSpace(parts[i]), ",") && first1(strings.TrimSpace(parts[i+1])) == ")":
+				err = errEverything() // contains, startswith and endswith
+			case ok && text.Value == "?":
+				compound = f.compound
+			case ok && f.compound && languages[lang].grouped && !enclosed:
+				s = "(" + s + ")"
+			}
 			if err == nil {
 				err = r.fits(b.Len() + len(s))
 			}
@@ -133,7 +158,52 @@ func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 	}
 }
 
-var junctionWord = regexp.MustCompile(`(?i)\b(and|or)\b`)
+var (
+	junctionWord = regexp.MustCompile(`(?i)\b(and|or)\b`)
+	wholeQuery   = regexp.MustCompile(`(?i)^\s*(select|find)\b`)
+)
+
+// compoundOf tells whether a template, cut at its ?, is a condition with AND or
+// OR outside of brackets and quotes. A ? in quotes is refused: the value's own
+// quotes would end them.
+func compoundOf(parts []string, lang string) (compound bool, why string) {
+	quotes := languages[lang].quotes
+	var outside strings.Builder
+	depth, quote := 0, rune(0)
+	for i, part := range parts {
+		if i > 0 && quote != 0 {
+			return false, "take the quotes away, ? brings its own"
+		}
+		escaped := false
+		for _, r := range part {
+			switch {
+			case escaped:
+				escaped = false
+			case r == '\\' && lang != "odata":
+				escaped = true
+			case quote != 0:
+				if r == quote {
+					quote = 0
+				}
+			case strings.ContainsRune(quotes, r):
+				quote = r
+			case strings.ContainsRune("([{", r):
+				depth++
+			case strings.ContainsRune(")]}", r):
+				depth--
+			case depth == 0:
+				outside.WriteRune(r)
+				continue
+			}
+			outside.WriteByte(' ')
+		}
+		outside.WriteByte('?')
+	}
+	if quote != 0 {
+		return false, "a quote in the template does not end"
+	}
+	return junctionWord.MatchString(outside.String()) && !wholeQuery.MatchString(parts[0]), ""
+}
 
 func last1(s string) string  { return s[max(len(s)-1, 0):] }
 func first1(s string) string { return s[:min(len(s), 1)] }
@@ -157,9 +227,6 @@ func (r *run) literal(lang string, v any, enclosed bool) (string, error) {
 		}
 		if _, isText := item.(string); isText && lang == "snow" && strings.Contains(s, ",") {
 			return "", core.Errorf(core.Invalid, "a text with a comma cannot be part of a list that is searched for")
-		}
-		if _, isText := item.(string); isText && lang == "sosl" {
-			s = `"` + s + `"` // a phrase: its words belong together
 		}
 		parts[i] = s
 		if size += len(s); size > maxText {
@@ -312,6 +379,12 @@ func name(_ *run, args []any) (any, error) {
 	return fragment{text: s}, nil
 }
 
+// isSeparator tells whether a node is a text that may stand between names.
+func isSeparator(n ast.Node) bool {
+	text, ok := n.(*ast.StringNode)
+	return ok && text.Value != "" && strings.Trim(text.Value, " ,.") == ""
+}
+
 func names(r *run, args []any) (any, error) {
 	list, ok := asList(args[0])
 	if !ok || len(list) == 0 {
@@ -319,9 +392,7 @@ func names(r *run, args []any) (any, error) {
 	}
 	between := ", "
 	if len(args) == 2 {
-		if between, ok = asText(args[1]); !ok {
-			return nil, wrong("needs a text to put between, not %s", kindOf(args[1]))
-		}
+		between, _ = args[1].(string) // as compiled
 	}
 	for _, item := range list {
 		if _, err := name(r, []any{item}); err != nil {

@@ -313,6 +313,9 @@ func like(before, after string) func(*run, []any) (any, error) {
 		if !ok {
 			return nil, wrong("needs a text, not %s", kindOf(args[0]))
 		}
+		if strings.TrimSpace(s) == "" {
+			return nil, errEverything()
+		}
 		quoted, err := soqlText(s)
 		if err != nil {
 			return nil, err

@@ -3,6 +3,7 @@ package expression
 import (
 	"maps"
 	"math"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,8 +13,9 @@ import (
 	"tandem/core/mapping"
 )
 
-// The bounds of a for_each in a tree.
+// The bounds of a tree.
 const (
+	maxFindings = 100 // nobody reads more
 	defaultMost = 100
 	largestMost = 1000
 )
@@ -21,6 +23,7 @@ const (
 // Tree is a YAML tree whose texts may be expressions. It is immutable and may be
 // evaluated by several goroutines at once.
 type Tree struct {
+	Answer   bool // it looks at an answer
 	root     part
 	entities *Entities
 	place    func(offset int) string
@@ -34,10 +37,11 @@ type part func(r *run) (any, error)
 // is a tree that gives nothing.
 func CompileTree(f mapping.File, node *yaml.Node, n Names) (*Tree, []mapping.Finding) {
 	t := treeCompiler{file: f}
-	tree := &Tree{constantPart(nil), n.Entities, func(int) string { return f.Path }}
+	tree := &Tree{root: constantPart(nil), entities: n.Entities, place: func(int) string { return f.Path }}
 	if node != nil {
 		tree.place = sourceOf(f, node).place
 		tree.root = t.part(node, n)
+		tree.Answer = t.answer
 	}
 	mapping.Sort(t.findings)
 	return tree, t.findings
@@ -79,6 +83,7 @@ func isExpression(node *yaml.Node) bool {
 
 type treeCompiler struct {
 	file     mapping.File
+	answer   bool
 	findings []mapping.Finding
 }
 
@@ -94,12 +99,16 @@ func (t *treeCompiler) program(node *yaml.Node, n Names) *Program {
 	trimmed := strings.TrimLeftFunc(text, unicode.IsSpace)
 	s := sourceOf(t.file, node)
 	s.skip = 1 + utf8.RuneCountInString(text) - utf8.RuneCountInString(trimmed)
-	code, err := compile(trimmed, n)
+	if len(t.findings) >= maxFindings {
+		return nil
+	}
+	code, answer, err := compile(trimmed, n)
 	if err != nil {
 		t.findings = append(t.findings, finding(s, err))
 		return nil
 	}
-	return &Program{code, n.Entities, s.place}
+	t.answer = t.answer || answer
+	return &Program{answer, code, n.Entities, s.place}
 }
 
 // finding places a *SyntaxError in its file.
@@ -141,26 +150,48 @@ func (t *treeCompiler) scalar(node *yaml.Node, n Names) part {
 			return v, nil
 		}
 	}
+	v, why := Scalar(node)
+	if why != "" {
+		t.add(node, "%s", why)
+	}
+	if text, ok := v.(string); ok && strings.HasPrefix(text, "==") {
+		v = text[1:]
+	}
+	return constantPart(v)
+}
+
+// leadingZero is a number that YAML reads in another way than people write it:
+// 0771234567 as octal, 0791234567 without its zero.
+var (
+	leadingZero = regexp.MustCompile(`^[+-]?0[0-9]`)
+	integerForm = regexp.MustCompile(`^[+-]?[0-9][0-9_]*$`)
+)
+
+// Scalar returns what a scalar stands for as it is: nil, bool, int, float64 or
+// string. For a number that would become another it says so.
+func Scalar(node *yaml.Node) (v any, why string) {
 	switch node.Tag {
 	case "!!null":
-		return constantPart(nil)
+		return nil, ""
 	case "!!bool":
-		return constantPart(strings.EqualFold(node.Value, "true"))
+		return strings.EqualFold(node.Value, "true"), ""
 	case "!!int", "!!float":
 		var whole int
-		if node.Decode(&whole) == nil && node.Tag == "!!int" {
-			return constantPart(whole)
-		}
 		var x float64
-		if node.Decode(&x) != nil || math.IsNaN(x) || math.IsInf(x, 0) {
-			t.add(node, "this number cannot be used: put it in quotes where a text is meant")
+		switch {
+		case leadingZero.MatchString(node.Value):
+			why = "this number begins with 0: put it in quotes"
+		case node.Tag == "!!int" && node.Decode(&whole) == nil:
+			return whole, ""
+		case node.Tag == "!!int" || integerForm.MatchString(node.Value):
+			why = "this number is too large to stay exact: put it in quotes"
+		case node.Decode(&x) != nil || math.IsNaN(x) || math.IsInf(x, 0):
+			why = "this number cannot be used: put it in quotes where a text is meant"
+		default:
+			return x, ""
 		}
-		return constantPart(x)
 	}
-	if strings.HasPrefix(node.Value, "==") {
-		return constantPart(node.Value[1:])
-	}
-	return constantPart(node.Value)
+	return node.Value, why
 }
 
 func (t *treeCompiler) list(node *yaml.Node, n Names) part {

@@ -174,9 +174,13 @@ output: = steps.put.body
 
 	_, err = play(t, file, map[string]any{"id": "a", "key": "a\r\nX: y"}, up)
 	kind(t, err, core.Mapping, operation.CodeMapping)
-	for _, id := range []any{nil, ".", ".."} {
+	for _, id := range []any{nil, ".", "..", strings.Repeat("ä", 3000)} {
 		_, err = play(t, file, map[string]any{"id": id}, up)
-		kind(t, err, core.Mapping, operation.CodeMapping)
+		if id == nil {
+			kind(t, err, core.Mapping, operation.CodeMapping)
+		} else {
+			kind(t, err, core.Invalid, "") // the caller's
+		}
 		require.Equal(t, "put", failure(t, err).Step)
 		require.False(t, failure(t, err).Wrote)
 	}
