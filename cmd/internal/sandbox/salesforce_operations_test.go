@@ -46,19 +46,19 @@ func TestSalesforceFindsCallers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for input, want := range map[string][]string{
-		`{"phoneNumber":"+41615550102"}`: {"Milan Novak"},
-		`{"phoneNumber":"+41445551234"}`: {"Jane O'Hara", "Lea Lane"},
-		`{"phoneNumber":"+14155550100"}`: {"Golden Gate Tours"},
-		`{"phoneNumber":"415-555-0199"}`: {"Sam 100% Sure_"},
-		`{"phoneNumber":"+41445559999"}`: {},
-		`{"phoneNumber":"anonymous"}`:    {},
-		`{"phoneNumber":""}`:             {},
-		`{"phoneNumber":"sip:+41615550102@the-session-border-controller-of-the-customer.pbx.example;user=phone"}`: {"Milan Novak"},
-		`{"phoneNumber":"anonymous@61.55.50.102"}`:                                                                {},
-		`{"phoneNumber":"41615550102"}`:                                                                           {"Milan Novak"},
-		`{"phoneNumber":"4155550100","region":"US"}`:                                                              {"Golden Gate Tours"},
-		`{"phoneNumber":"1234"}`:                                                                                  {},
-		`{"phoneNumber":"+41 61\"} IN NAME FIELDS RETURNING User(Id)"}`:                                           {},
+		`{"phoneNumber":"+41615550102"}`:                                {"Milan Novak"},
+		`{"phoneNumber":"+41445551234"}`:                                {"Jane O'Hara", "Lea Lane"},
+		`{"phoneNumber":"+14155550100"}`:                                {"Golden Gate Tours"},
+		`{"phoneNumber":"415-555-0199"}`:                                {"Sam 100% Sure_"},
+		`{"phoneNumber":"+41445559999"}`:                                {},
+		`{"phoneNumber":"anonymous"}`:                                   {},
+		`{"phoneNumber":""}`:                                            {},
+		`{"phoneNumber":"sip:+41615550102@pbx.example;user=phone"}`:     {"Milan Novak"},
+		`{"phoneNumber":"anonymous@61.55.50.102"}`:                      {},
+		`{"phoneNumber":"41615550102"}`:                                 {"Milan Novak"},
+		`{"phoneNumber":"4155550100","region":"US"}`:                    {"Golden Gate Tours"},
+		`{"phoneNumber":"1234"}`:                                        {},
+		`{"phoneNumber":"+41 61\"} IN NAME FIELDS RETURNING User(Id)"}`: {},
 	} {
 		_, records := r.shown("salesforce", "search-ani", input)
 		require.Equal(t, want, names(records), input)

@@ -49,20 +49,20 @@ func TestZendeskFindsCallers(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for input, want := range map[string][]string{
-		`{"phoneNumber":"+41615550102"}`:  {"Milan Novak"},
-		`{"phoneNumber":"+41445551234"}`:  {"Jane O'Hara"},
-		`{"phoneNumber":"+14155550100"}`:  {"Golden Gate Tours"},
-		`{"phoneNumber":"044 555 12 34"}`: {},
-		`{"phoneNumber":"061 555 01 02"}`: {"Milan Novak", "Another country"},
-		`{"phoneNumber":"+41445559999"}`:  {},
-		`{"phoneNumber":"anonymous"}`:     {},
-		`{"phoneNumber":""}`:              {},
-		`{"phoneNumber":"sip:+41615550102@the-session-border-controller-of-the-customer.pbx.example"}`: {"Milan Novak"},
-		`{"phoneNumber":"anonymous@61.55.50.102"}`:                                                     {},
-		`{"phoneNumber":"41615550102"}`:                                                                {"Milan Novak"},
-		`{"phoneNumber":"0615550102","region":"CH"}`:                                                   {"Milan Novak"},
-		`{"phoneNumber":"12 34"}`:                                                                      {},
-		`{"phoneNumber":"1\" phone:* \"23 role:end"}`:                                                  {},
+		`{"phoneNumber":"+41615550102"}`:                 {"Milan Novak"},
+		`{"phoneNumber":"+41445551234"}`:                 {"Jane O'Hara"},
+		`{"phoneNumber":"+14155550100"}`:                 {"Golden Gate Tours"},
+		`{"phoneNumber":"044 555 12 34"}`:                {},
+		`{"phoneNumber":"061 555 01 02"}`:                {"Milan Novak", "Another country"},
+		`{"phoneNumber":"+41445559999"}`:                 {},
+		`{"phoneNumber":"anonymous"}`:                    {},
+		`{"phoneNumber":""}`:                             {},
+		`{"phoneNumber":"sip:+41615550102@pbx.example"}`: {"Milan Novak"},
+		`{"phoneNumber":"anonymous@61.55.50.102"}`:       {},
+		`{"phoneNumber":"41615550102"}`:                  {"Milan Novak"},
+		`{"phoneNumber":"0615550102","region":"CH"}`:     {"Milan Novak"},
+		`{"phoneNumber":"12 34"}`:                        {},
+		`{"phoneNumber":"1\" phone:* \"23 role:end"}`:    {},
 	} {
 		_, records := r.shown("zendesk", "search-ani", input)
 		require.Equal(t, want, names(records), input)
