@@ -20,6 +20,7 @@ type odataFits func(record map[string]any) bool
 
 var (
 	odataToken = regexp.MustCompile(`\s*('(?:[^']|'')*'|[A-Za-z0-9_.:+-]+|[(),])`)
+	odataTime  = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$`)
 	odataGUID  = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 )
 
@@ -134,8 +135,8 @@ func (o *odata) column() (string, byte) {
 	return name, form
 }
 
-// literal reads a value for a column of a form: an id stands bare, a text in
-// quotes, and neither is taken for the other.
+// literal reads a value for a column of a form: an id or a time stands bare, a
+// text in quotes, and neither is taken for the other.
 func (o *odata) literal(form byte) any {
 	token := o.next()
 	var value any
@@ -148,12 +149,11 @@ func (o *odata) literal(form byte) any {
 		value, ok = token == "true", form == 'b'
 	case odataGUID.MatchString(token):
 		value, ok = strings.ToLower(token), form == 'i'
+	case odataTime.MatchString(token):
+		value, ok = token, form == 'd'
 	default:
 		number, err := strconv.ParseFloat(token, 64)
 		value, ok = number, err == nil && form == 'n'
-		if err != nil && len(token) >= 10 && form == 't' { // a time
-			value, ok = token, true
-		}
 	}
 	if !ok {
 		o.fail(errors.New("A binary operator with incompatible types was detected.")) //nolint:revive,staticcheck // the vendor's words

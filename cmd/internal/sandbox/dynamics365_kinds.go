@@ -6,13 +6,14 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // dynamicsKind is a record type of the environment.
 type dynamicsKind struct {
 	set, name, id, display string
 
-	columns map[string]byte // name -> t text, n number, b boolean, i id
+	columns map[string]byte // name -> t text, n number, b boolean, i id, d time
 	lookups []dynamicsLookup
 	parties string // the property that holds the people of an activity
 }
@@ -44,7 +45,7 @@ func newDynamicsKinds() map[string]*dynamicsKind {
 	kinds := map[string]*dynamicsKind{}
 	add := func(set, name, id, display, text, other string, lookups ...dynamicsLookup) *dynamicsKind {
 		k := &dynamicsKind{set: set, name: name, id: id, display: display, lookups: lookups, columns: map[string]byte{
-			id: 'i', "createdon": 't', "modifiedon": 't',
+			id: 'i', "createdon": 'd', "modifiedon": 'd',
 		}}
 		for column := range strings.FieldsSeq(text) {
 			k.columns[column] = 't'
@@ -72,18 +73,19 @@ func newDynamicsKinds() map[string]*dynamicsKind {
 	add("incidents", "incident", "incidentid", "title", "title description ticketnumber",
 		states+"caseorigincode:n casetypecode:n prioritycode:n",
 		dynamicsLookup{column: "customerid", targets: dynamicsCustomer})
-	add("opportunities", "opportunity", "opportunityid", "name", "name description estimatedclosedate",
-		states+"estimatedvalue:n budgetamount:n closeprobability:n",
+	add("opportunities", "opportunity", "opportunityid", "name", "name description",
+		states+"estimatedclosedate:d estimatedvalue:n budgetamount:n closeprobability:n",
 		dynamicsLookup{column: "customerid", targets: dynamicsCustomer},
 		dynamicsLookup{column: "parentcontactid", targets: []string{"contact"}, single: true})
 	add("systemusers", "systemuser", "systemuserid", "fullname", "fullname internalemailaddress", "")
 	add("new_orders", "new_order", "new_orderid", "new_name", "new_name", "new_amount:n new_urgent:b")
-	activity := "subject description actualstart actualend scheduledstart scheduledend category"
+	const activity = "subject description category"
+	const times = "actualstart:d actualend:d scheduledstart:d scheduledend:d "
 	calls := add("phonecalls", "phonecall", "activityid", "subject", activity+" phonenumber",
-		states+"directioncode:b actualdurationminutes:n prioritycode:n",
+		states+times+"directioncode:b actualdurationminutes:n prioritycode:n",
 		dynamicsLookup{column: "regardingobjectid", targets: dynamicsSubjects, suffix: "_phonecall"})
 	calls.parties = "phonecall_activity_parties"
-	add("tasks", "task", "activityid", "subject", activity, states+"actualdurationminutes:n prioritycode:n",
+	add("tasks", "task", "activityid", "subject", activity, states+times+"actualdurationminutes:n prioritycode:n",
 		dynamicsLookup{column: "regardingobjectid", targets: dynamicsSubjects, suffix: "_task"})
 	add("annotations", "annotation", "annotationid", "subject", "subject notetext", "",
 		dynamicsLookup{column: "objectid", targets: dynamicsSubjects})
@@ -165,7 +167,8 @@ func (d *dynamics365) fields(w http.ResponseWriter, r *http.Request, kind *dynam
 			fields[name] = value
 			continue
 		}
-		if !fitsColumn(kind.columns[name], value) {
+		text, _ := value.(string)
+		if !fitsColumn(kind.columns[name], value) || name == "description" && utf8.RuneCountInString(text) > dynamicsText {
 			d.refuse(w, http.StatusBadRequest, "0x80048d19", "Error identified in Payload provided by the user for Entity :'%s', property '%s'", kind.set, name)
 			return nil, false
 		}
@@ -211,11 +214,14 @@ func (d *dynamics365) partiesKnown(value any) bool {
 	return ok
 }
 
+// dynamicsText is how many characters a description takes.
+const dynamicsText = 2000
+
 func fitsColumn(form byte, value any) bool {
 	ok := false
-	switch value.(type) {
+	switch value := value.(type) {
 	case string:
-		ok = form == 't'
+		ok = form == 't' || form == 'd' && odataTime.MatchString(value)
 	case float64:
 		ok = form == 'n'
 	case bool:

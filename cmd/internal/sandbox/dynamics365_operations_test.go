@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,10 +71,14 @@ func TestDynamics365Searches(t *testing.T) {
 	for input, want := range map[string][]string{
 		`{"phoneNumber":"+41615550102"}`:                            {"Milan Novak", "Novak Logistics"},
 		`{"phoneNumber":"+41445551234"}`:                            {"Sofia O'Marino"},
-		`{"phoneNumber":"4155550100"}`:                              {"Jane Doe"},
+		`{"phoneNumber":"4155550100","region":"US"}`:                {"Jane Doe"},
+		`{"phoneNumber":"14155550100"}`:                             {"Jane Doe"}, // as some networks hand it over
+		`{"phoneNumber":"sip:+14155550100@hub.example;user=phone"}`: {"Jane Doe"},
 		`{"phoneNumber":"+14155550100"}`:                            {"Jane Doe"},
 		`{"phoneNumber":"+41445559999"}`:                            {},
 		`{"phoneNumber":"anonymous"}`:                               {},
+		`{"phoneNumber":"sip:anonymous@61.55.50.102"}`:              {},
+		`{"phoneNumber":""}`:                                        {},
 		`{"phoneNumber":"123' or statecode eq 0 or 'a' eq 'a"}`:     {},
 		`{"email":"MILAN@novak-logistics.example"}`:                 {"Milan Novak"},
 		`{"phoneNumber":"+41445551234","email":"jane@doe.example"}`: {"Sofia O'Marino", "Jane Doe"},
@@ -82,6 +87,7 @@ func TestDynamics365Searches(t *testing.T) {
 		require.Equal(t, want, names(records), input)
 		require.Equal(t, r.prefix("dynamics365"), output["system"].(map[string]any)["baseUrl"])
 		for _, record := range records {
+			require.Equal(t, len(records) == 1, record["screenPop"], "several are for the agent to choose from")
 			require.Contains(t, record["url"], "/main.aspx?pagetype=entityrecord&etn="+record["type"].(string)+"&id="+record["id"].(string))
 		}
 	}
@@ -91,6 +97,8 @@ func TestDynamics365Searches(t *testing.T) {
 		`{"search":[{"entity":"contact","filter":"emailaddress1 contains 'novak'"}]}`:                                                                                  {"Milan Novak"},
 		`{"search":[{"entity":"contact","field":"lastname","operator":"startswith","value":"Do"},{"entity":"contact","field":"firstname","value":"Ada","join":"or"}]}`: {"Ada Berger", "Jane Doe"},
 		`{"search":[{"entity":"Case","field":"caseorigincode","operator":">=","value":"1"},{"entity":"account","field":"name","operator":"like","value":"%Novak%"}]}`:  {"Pallet missing", "Novak Logistics"},
+		`{"search":[{"entity":"incident","field":"createdon","operator":">","value":"2001-01-01T00:00:00Z"}]}`:                                                         {"Pallet missing"},
+		`{"search":[{"entity":"incident","field":"createdon","operator":"<","value":"2001-01-01"}]}`:                                                                   {},
 		`{"search":[{"entity":"incident","field":"caseorigincode","operator":">","value":1}]}`:                                                                         {},
 	} {
 		_, records := r.shown("dynamics365", "custom-search", input)
@@ -189,6 +197,62 @@ func TestDynamics365WritesIntoRecords(t *testing.T) {
 	require.Equal(t, "Solved", r.row("incidents", missing)["description"], "all are checked before the first is written")
 }
 
+// TestDynamics365CutsLongTexts: labels stay, and that something is missing can
+// be seen.
+func TestDynamics365CutsLongTexts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	long := strings.Repeat("é", 10_000)
+	_, records := r.shown("dynamics365", "create-call", `{"entity":"contact","id":"`+milan+`","agentName":"Robin","notes":"`+long+`"}`)
+	_, more := r.shown("dynamics365", "timeline", `{"cxoneContact":{"agentName":"Robin","dispositionNotes":"`+long+`","ani":"1"},"integration":[{"entity":"contact","entityId":"`+milan+`"}]}`)
+	for _, record := range append(records, more...) {
+		text := r.row("phonecalls", record["id"].(string))["description"].(string)
+		require.True(t, strings.HasPrefix(text, "Agent: Robin\n"), text[:40])
+		require.True(t, strings.HasSuffix(text, "é…"))
+		require.LessOrEqual(t, len([]rune(text)), 2000)
+	}
+	_, records = r.shown("dynamics365", "create-case", `{"title":"x","customerid":"`+milan+`","description":"`+long+`"}`)
+	require.True(t, strings.HasSuffix(r.row("incidents", records[0]["id"].(string))["description"].(string), "é…"))
+}
+
+func TestDynamics365HidesPeople(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.hides("dynamics365", "lea@frei.example", map[string]string{
+		"create-contact":       `{"lastname":"Frei","emailaddress1":"lea@frei.example"}`,
+		"create-account":       `{"name":"Frei","description":"lea@frei.example"}`,
+		"create-lead":          `{"subject":"x","lastname":"Frei","address1_postalcode":"lea@frei.example"}`,
+		"create-case":          `{"title":"x","customerid":"` + milan + `","description":"lea@frei.example"}`,
+		"create-opportunity":   `{"name":"x","description":"lea@frei.example"}`,
+		"create-phone-call":    `{"subject":"x","description":"lea@frei.example"}`,
+		"create-custom":        `{"entity":"contact","fields":{"lastname":"Frei","emailaddress1":"lea@frei.example"}}`,
+		"update-record":        `{"entity":"contact","id":"` + milan + `","fields":{"emailaddress1":"lea@frei.example"}}`,
+		"custom-search":        `{"search":[{"entity":"contact","field":"emailaddress1","value":"lea@frei.example"}]}`,
+		"search-ani":           `{"email":"lea@frei.example"}`,
+		"add-note":             `{"entity":"contact","id":"` + milan + `","text":"lea@frei.example"}`,
+		"create-call":          `{"entity":"contact","id":"` + milan + `","notes":"lea@frei.example"}`,
+		"timeline":             `{"cxoneContact":{"dispositionNotes":"lea@frei.example"},"integration":[{"entity":"contact","entityId":"` + milan + `"}]}`,
+		"data-memorialization": `{"updates":[{"entity":"contact","entityId":"` + milan + `","fields":{"description":"lea@frei.example"}}]}`,
+	})
+}
+
+// TestDynamics365KeepsWhatItHas: what could not be asked or done besides does
+// not take away what was found or made.
+func TestDynamics365KeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, path := range []string{"accounts", "leads", "incidents"} {
+		r.Fault("dynamics365", Fault{Status: 403, Path: dynamicsPath + path})
+	}
+	_, records := r.shown("dynamics365", "search-ani", `{"phoneNumber":"+14155550100"}`)
+	require.Equal(t, []string{"Jane Doe"}, names(records))
+
+	r.Fault("dynamics365", Fault{Status: -1, Path: dynamicsPath + "phonecalls(7d1a0000-0000-4000-8000-000000000009)", Times: 9})
+	_, records = r.shown("dynamics365", "create-call", `{"entity":"contact","id":"`+milan+`"}`)
+	require.Len(t, r.dynamics().records["phonecalls"], 1)
+	require.EqualValues(t, 0, r.row("phonecalls", records[0]["id"].(string))["statecode"], "not completed")
+}
+
 func TestDynamics365Activities(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -225,7 +289,7 @@ func TestDynamics365Activities(t *testing.T) {
 		require.Equal(t, "+41615550102", call["phonenumber"])
 		require.Equal(t, []any{float64(1), float64(4)}, []any{call["statecode"], call["statuscode"]})
 	}
-	_, records = r.shown("dynamics365", "timeline", `{"cxoneContact":{"channelType":"WhatsApp"},"integration":[{"entity":"contact","entityId":"`+milan+`"}]}`)
+	_, records = r.shown("dynamics365", "timeline", `{"cxoneContact":{"channelType":"WhatsApp","mediaType":"Digital"},"integration":[{"entity":"contact","entityId":"`+milan+`"}]}`)
 	require.Equal(t, []string{"Inbound WhatsApp contact"}, names(records))
 	require.EqualValues(t, 5, r.row("tasks", records[0]["id"].(string))["statuscode"])
 }

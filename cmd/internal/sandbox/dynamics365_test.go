@@ -32,6 +32,7 @@ func TestDynamics365Filters(t *testing.T) {
 		"_parentcustomerid_value eq acc00000-0000-4000-8000-000000000001":         1,
 		"createdon ge 2026-01-01T00:00:00Z and createdon le 2027-01-01T00:00:00Z": 4,
 		"nothing eq 'x'":                                                          -1,
+		"createdon ge '2026-01-01T00:00:00Z'":                                     -1, // nor is a time
 		"statecode eq '0'":                                                        -1, // a number is no text
 		"contactid eq 'c0000000-0000-4000-8000-000000000001'":                     -1,
 		"lastname eq Novak":                                                       -1,
