@@ -76,6 +76,11 @@ func (c *Console) executions(ctx echo.Context) error {
 		Title:  strings.TrimSpace(cut(ctx.QueryParam("title"), maxTitle)),
 		Failed: ctx.QueryParam("show") == "failed",
 	}
+	if p.Title != "" && !live(ctx) {
+		if r, err := c.o.Executions.Get(ctx.Request().Context(), person(ctx).Tenant, p.Title); err == nil {
+			return c.see(ctx, c.link("executions", r.ID)) // the filter is a correlation id
+		}
+	}
 	filter := execution.Filter{Tenant: person(ctx).Tenant, Failed: p.Failed, Title: p.Title, Limit: runsShown + 1}
 	if before := ctx.QueryParam("before"); len(before) <= maxRunID {
 		filter.Before, p.Paged = before, before != ""

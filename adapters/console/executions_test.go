@@ -36,6 +36,10 @@ func TestExecutions(t *testing.T) {
 	body = vic.get("/console/executions?title=sEND").body
 	require.Contains(t, body, "Send Parcel")
 	require.NotContains(t, body, "r3")
+	require.Contains(t, vic.get("/console/executions?title=C-%3C").body, "c-&lt;script&gt;")
+	got := vic.get("/console/executions?title=+r3+")
+	require.Equal(t, []any{http.StatusSeeOther, "/console/executions/r3"}, []any{got.status, got.header.Get("Location")})
+	require.Contains(t, vic.get("/console/executions?title=r2").body, "Nothing fits", "another tenant's")
 	require.Contains(t, vic.get("/console/executions?title=%3Cscript%3E%26x").body, "Nothing fits")
 	require.Contains(t, vic.get("/console/executions?before=r1").body, "No older executions")
 }

@@ -37,10 +37,11 @@ type Answers interface {
 	Do(ctx context.Context, key [32]byte, life, limit time.Duration, flow execution.Flow) (answer execution.Answer, repeated bool, err error)
 }
 
-// Results keeps documents under opaque keys. Get and KeepAlive return NotFound
+// Results keeps documents under opaque keys. The key of Put is empty when the
+// document could not be kept before ctx ended. Get and KeepAlive return NotFound
 // for a key that is not the tenant's, or not any more.
 type Results interface {
-	Put(tenant, key string, life time.Duration, value []byte) string
+	Put(ctx context.Context, tenant, key string, life time.Duration, value []byte) string
 	Get(ctx context.Context, tenant, key string) ([]byte, error)
 	KeepAlive(ctx context.Context, tenant, key string) error
 }
@@ -48,7 +49,7 @@ type Results interface {
 // Recorder counts what ran, and keeps it for people. No method waits.
 type Recorder interface {
 	Count(platform, outcome string, d time.Duration)
-	Wanted(failed bool) bool // asked once before each Record
+	Wanted(tenant string, failed bool) bool // asked once before each Record
 	Record(run execution.Run)
 }
 
@@ -70,6 +71,7 @@ type Options struct {
 	Recorder       Recorder
 	Sealer         Sealer
 	Clock          core.Clock
+	Failed         func(msg string, err error) // told of faults of the hub
 }
 
 // Adapter serves CXone.
@@ -106,9 +108,20 @@ func (a *Adapter) caller(c echo.Context) (core.Caller, error) {
 	return a.identify(c, r)
 }
 
+// callerTime bounds the time in which a caller is looked up: no call may hang
+// before its own time begins.
+const callerTime = 2 * time.Second
+
 // identify is caller for a request whose credential Callers understands.
 func (a *Adapter) identify(c echo.Context, r *http.Request) (core.Caller, error) {
-	who, err := a.o.Callers.Authenticate(r, Platform)
+	ctx, cancel := context.WithTimeout(r.Context(), callerTime)
+	defer cancel()
+	who, err := a.o.Callers.Authenticate(r.WithContext(ctx), Platform)
+	if err != nil && ctx.Err() != nil {
+		e := core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
+		e.RetryAfter = comeBack
+		return core.Caller{}, e
+	}
 	if err != nil {
 		return core.Caller{}, err
 	}

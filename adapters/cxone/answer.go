@@ -10,6 +10,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/operation"
+	"tandem/core/outbound"
 )
 
 // The branches of Workflow Execute that the hub names. Default is the script's
@@ -121,27 +122,24 @@ func encode(v any) []byte {
 // failed makes the verdict of an error. What an upstream's answer caused is an
 // InternalError, whatever its kind: a record that the CRM refuses is no fault in
 // the form of the call.
-func failed(err error, id string) reply {
+func failed(err error, id string) reply { return failedAfter(nil, err, id) }
+
+// failedAfter is failed for a run with steps.
+func failedAfter(steps []operation.Step, err error, id string) reply {
 	e, ok := errors.AsType[*core.Error](err)
 	if !ok {
 		e = &core.Error{Kind: core.Internal}
 	}
 	meaning := core.Table[e.Kind]
 	args := &errorArgs{Code: e.Code, Message: messageOf(e), Retryable: meaning.Retry, CorrelationID: id}
-	branch := meaning.CXoneBranch
+	branch, status := meaning.CXoneBranch, e.Status
+	if status == 0 {
+		status = meaning.Status
+	}
 	if run, ok := errors.AsType[*operation.Error](err); ok {
 		args.Step, args.UpstreamStatus = run.Step, run.Upstream
 		args.Retryable = meaning.Retry && !run.Wrote
-		if run.Upstream != 0 {
-			branch = branchInternalError
-		}
-		switch {
-		case args.Code != "":
-		case e.Kind == core.Unavailable && run.Step != "" && run.Upstream == 0:
-			args.Code = codeUnreachable
-		case e.Kind == core.Invalid && run.Upstream != 0:
-			args.Code = codeRejected
-		}
+		branch, args.Code, status = fault(run, steps, e, branch, status)
 	} else if e.Code == codeInvalidWorkflow {
 		branch = branchInvalidWorkflow
 	}
@@ -151,14 +149,44 @@ func failed(err error, id string) reply {
 	if args.Code == "" {
 		args.Code = codes[e.Kind]
 	}
-	status := e.Status
-	if status == 0 {
-		status = meaning.Status
-	}
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
 	}
 	return reply{Branch: branch, Status: status, ErrorArgs: args}
+}
+
+// fault says of a run what its error does not say by itself: what lies with the
+// caller is ValidationError, and anything that an administrator or the CRM must
+// put right is not. A status of NICE's form that the CRM caused never looks as if
+// the caller were refused.
+func fault(run *operation.Error, steps []operation.Step, e *core.Error, branch string, status int) (string, string, int) {
+	code := e.Code
+	called := len(steps) > 0 && steps[len(steps)-1].Call != "" // by what makes calls, not by an expression
+	switch {
+	case run.Upstream != 0:
+		branch = branchInternalError
+		if code == "" && e.Kind == core.Invalid {
+			code = codeRejected
+		}
+	case e.Kind == core.Unavailable && run.Step != "" && code == "":
+		code = codeUnreachable
+	case e.Kind == core.Invalid && (run.Wrote || run.Step != "" && called):
+		branch, status = branchInternalError, http.StatusBadGateway
+		if code == "" {
+			code = codes[core.Internal]
+		}
+	case e.Kind == core.NotConfigured:
+		branch = branchInternalError
+		if code == "" {
+			code = outbound.CodeAuthorizationRequired
+		}
+	}
+	if code == outbound.CodeAuthorizationRequired {
+		status = http.StatusFailedDependency
+	} else if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		status = http.StatusBadGateway
+	}
+	return branch, code, status
 }
 
 // messageOf is what a caller may read of an error, with all that is wrong with

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"tandem/core"
 	"tandem/core/server"
@@ -61,14 +62,16 @@ func parse(what string, data []byte) (document, error) {
 	return nil, core.InvalidField(what, "must be a JSON object")
 }
 
-// first returns the first value under one of the names that is not null, in the
-// first of the documents that has one.
+// first returns the first value under one of the names that is neither null nor
+// an empty text, in the first of the documents that has one.
 func first(docs []document, names ...string) any {
 	for _, d := range docs {
 		for _, name := range names {
-			if v := d[name]; v != nil {
-				return v
+			v := d[name]
+			if text, ok := v.(string); v == nil || ok && strings.TrimSpace(text) == "" {
+				continue
 			}
+			return v
 		}
 	}
 	return nil
@@ -88,6 +91,9 @@ func idOf(docs []document, names ...string) (string, error) {
 	}
 	if len(text) > maxText {
 		return "", core.InvalidField(names[0], "must be %d characters or less", maxText)
+	}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return "", core.InvalidField(names[0], "must not hold control characters")
 	}
 	return text, nil
 }

@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +21,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/execution"
+	"tandem/core/integration"
 	"tandem/core/operation"
 	"tandem/core/server"
 )
@@ -121,14 +124,29 @@ type ran struct {
 	err   error
 }
 
-// run runs the operation and makes its result fit.
-func (a *Adapter) run(ctx context.Context, j *job, timeout time.Duration, key string) ran {
+// mayRepeat tells whether the same run may be made again: it has changed nothing.
+func (r *ran) mayRepeat() bool {
+	failed, ok := errors.AsType[*operation.Error](r.err)
+	return ok && !failed.Wrote
+}
+
+// run runs the operation and makes its result fit. A panic is an error of the hub
+// that may have come after anything.
+func (a *Adapter) run(ctx context.Context, j *job, timeout time.Duration, key string) (done ran) {
 	w, cfg := j.workflow, j.configuration
+	defer func() {
+		if v := recover(); v != nil {
+			err := fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			a.o.Failed("a workflow ended in a panic", err)
+			done.err = &operation.Error{Wrote: w.operation.Writes, Err: err}
+			done.reply = failed(done.err, j.id)
+		}
+	}()
 	result, err := a.o.Runner.Run(ctx, operation.Request{
 		Tenant: j.who.Tenant, Operation: w.operation, Authorization: cfg.authorization, Input: j.input,
 		ContactID: j.contact, InteractionID: j.interaction, Card: j.card, ID: j.id, Key: key, Timeout: timeout,
 	})
-	done := ran{err: err}
+	done.err = err
 	if result != nil {
 		done.steps, done.out = result.Steps, result.Output
 	}
@@ -136,9 +154,54 @@ func (a *Adapter) run(ctx context.Context, j *job, timeout time.Duration, key st
 		done.reply, err = a.succeeded(ctx, j, done.out)
 	}
 	if err != nil {
-		done.err, done.reply = err, failed(err, j.id)
+		if key == "" {
+			timeout = j.timeout // in the words of the caller
+		}
+		done.err = inTime(err, timeout)
+		done.reply = failedAfter(done.steps, done.err, j.id)
 	}
 	return done
+}
+
+// inTime says of a run that did not end in its time how much that was.
+func inTime(err error, limit time.Duration) error {
+	run, ok := errors.AsType[*operation.Error](err)
+	e, known := errors.AsType[*core.Error](err)
+	if !ok || !known || run.Upstream != 0 || e.Kind != core.Timeout || e.Code != operation.CodeTimeout {
+		return err
+	}
+	late, fault := *run, *e
+	fault.Message = fmt.Sprintf("the workflow did not end within %d ms", limit.Milliseconds())
+	late.Err = &fault
+	return &late
+}
+
+// Verdict tells what Workflow Execute would answer to what a run came to: the
+// branch and, of a failure, the code.
+func Verdict(result *operation.Result, err error, i *integration.Integration) (branch, code string) {
+	r := reply{Branch: branchSuccess}
+	if result == nil {
+		result = &operation.Result{}
+	}
+	if err == nil {
+		r.ResultSet, err = shape(result.Output, "", i)
+	}
+	if err == nil {
+		err = r.fits()
+	}
+	if err != nil {
+		r = failedAfter(result.Steps, err, "")
+		return r.Branch, r.ErrorArgs.Code
+	}
+	return r.Branch, ""
+}
+
+// fits returns ResultTooLarge for an answer that CXone does not take.
+func (r *reply) fits() error {
+	if size := len(r.envelope()); size >= maxAnswer {
+		return core.Errorf(core.ResultTooLarge, "the result has %d bytes; CXone takes less than %d", size, maxAnswer)
+	}
+	return nil
 }
 
 // succeeded makes the verdict of an output. The error is for one that has not the
@@ -153,13 +216,10 @@ func (a *Adapter) succeeded(ctx context.Context, j *job, out any) (reply, error)
 		return reply{}, err
 	}
 	r := reply{Branch: branchSuccess, Status: http.StatusOK, ResultSet: set}
-	if len(r.envelope()) < maxAnswer && j.searches() && j.configuration.cache > 0 {
-		r.CacheKey = a.o.Results.Put(j.who.Tenant, a.knownKey(ctx, j), j.configuration.cache, encode(set))
+	if r.fits() == nil && j.searches() && j.configuration.cache > 0 {
+		r.CacheKey = a.o.Results.Put(ctx, j.who.Tenant, a.knownKey(ctx, j), j.configuration.cache, encode(set))
 	}
-	if size := len(r.envelope()); size >= maxAnswer {
-		return reply{}, core.Errorf(core.ResultTooLarge, "the result has %d bytes; CXone takes less than %d", size, maxAnswer)
-	}
-	return r, nil
+	return r, r.fits()
 }
 
 // knownKey returns the caller's cacheKey if the tenant has a result under it.
@@ -195,7 +255,7 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 		if gone {
 			a.record(j, core.NewID(a.o.Clock.Now()), done.reply, done, "Ended after the caller had been answered; see "+j.id+".")
 		}
-		return encode(done.reply), j.hasID() && (done.reply.ErrorArgs == nil || !done.reply.ErrorArgs.Retryable)
+		return encode(done.reply), j.hasID() && !done.mayRepeat()
 	})
 	hand.mu.Lock()
 	done := hand.done
@@ -206,11 +266,11 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 		a.record(j, j.id, done.reply, *done, "")
 		return &done.reply, nil
 	case err != nil:
-		return a.unanswered(ctx, j, err)
+		return a.unanswered(j, err)
 	}
 	var r reply
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return a.unanswered(ctx, j, fmt.Errorf("first answer: %w", err))
+		return a.unanswered(j, fmt.Errorf("first answer: %w", err))
 	}
 	note := "The first answer to this request again."
 	if !repeated {
@@ -221,17 +281,17 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 }
 
 // unanswered makes the verdict of a call that got no answer of a run.
-func (a *Adapter) unanswered(ctx context.Context, j *job, err error) (*reply, error) {
+func (a *Adapter) unanswered(j *job, err error) (*reply, error) {
 	note := ""
-	switch kind := core.KindOf(err); {
-	case kind == core.Timeout || ctx.Err() != nil:
+	switch core.KindOf(err) {
+	case core.Timeout:
 		text := "the workflow did not end within %d ms and goes on; the same request again gets its answer"
 		if !j.hasID() {
 			text = "the workflow did not end within %d ms and goes on; do not repeat it, because a request without contactId is done again"
 		}
 		err = core.Errorf(core.Timeout, text, j.timeout.Milliseconds())
 		note = "The run goes on."
-	case kind == core.Unavailable, kind == core.Throttled:
+	case core.Unavailable:
 		return nil, err // nothing was begun
 	}
 	r := failed(err, j.id)
@@ -266,7 +326,7 @@ func (j *job) key() [32]byte {
 func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 	isFailure := r.Branch != branchSuccess
 	a.o.Recorder.Count(Platform, r.Branch, j.elapsed())
-	if !a.o.Recorder.Wanted(isFailure) {
+	if !a.o.Recorder.Wanted(j.who.Tenant, isFailure) {
 		return
 	}
 	run := execution.Run{
@@ -296,8 +356,23 @@ func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 		}
 		message = mask.Text(message + causeOf(done.err))
 	}
-	run.Message = strings.TrimSpace(message + " " + note)
+	run.Message = sentences(message, note)
 	a.o.Recorder.Record(run)
+}
+
+// sentences puts texts behind each other.
+func sentences(texts ...string) string {
+	all := ""
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); all != "" && text != "" {
+			if !strings.HasSuffix(all, ".") {
+				all += "."
+			}
+			all += " "
+		}
+		all += text
+	}
+	return all
 }
 
 // causeOf is what administrators may read of a fault of the hub, which its caller

@@ -125,6 +125,8 @@ func judgements(t *testing.T) []judgement {
 		{"payload escaped", admin, body(t, findID, `\{"workflowInput":{}}`), invalid, code, `\{`},
 		{"payload a list", admin, body(t, findID, "[1]"), invalid, code, "workflowPayload: must be a JSON object"},
 		{"contact as object", admin, body(t, findID, phone(), "contactId", object{}), invalid, code, "contactId: must be text"},
+		{"contact with a NUL", admin, body(t, findID, phone(), "contactId", "47\x0011"), invalid, code, "contactId: must not hold control characters"},
+		{"line break in the payload's contact", admin, body(t, findID, object{"workflowInput": object{}, "interactionID": "a\nb"}), invalid, code, "interactionId: must not"},
 		{"long contact", admin, body(t, findID, phone(), "contactId", strings.Repeat("x", 257)), invalid, code, "contactId"},
 		{"unknown action", admin, body(t, findID, phone(), "actionType", "delete"), invalid, code, "actionType: must be one of search"},
 		{"no input", admin, body(t, findID, object{}), invalid, code, `the payload is {"workflowInput"`},
@@ -226,7 +228,7 @@ func TestBranchesOfErrors(t *testing.T) {
 				return &operation.Result{}, &operation.Error{Step: "save", Upstream: upstream, Err: core.Errorf(kind, "why")}
 			}
 			s := r.execute(t, admin, body(t, findID, phone()))
-			if upstream != 0 {
+			if upstream != 0 || kind == core.NotConfigured {
 				want = branchInternalError
 			}
 			require.Equal(t, want, s.Branch, kind)
@@ -239,6 +241,8 @@ func TestBranchesOfErrors(t *testing.T) {
 				code = codeUnreachable
 			case kind == core.Invalid && upstream != 0:
 				code = codeRejected
+			case kind == core.NotConfigured && upstream == 0:
+				code = outbound.CodeAuthorizationRequired
 			}
 			require.Equal(t, code, s.ErrorArgs.Code, kind)
 		}

@@ -57,7 +57,7 @@ func TestFaultsOfTheCRM(t *testing.T) {
 		{"404", plain(404, "{}"), findID, "InternalError", "NOT_FOUND", 404, 404},
 		{"409", plain(409, "{}"), findID, "InternalError", "CONFLICT", 409, 409},
 		{"422", plain(422, "{}"), findID, "InternalError", "UPSTREAM_REJECTED", 422, 422},
-		{"403", plain(403, "{}"), findID, "InternalError", outbound.CodeUpstreamForbidden, 403, 403},
+		{"403", plain(403, "{}"), findID, "InternalError", outbound.CodeUpstreamForbidden, 403, 502},
 		{"408", plain(408, "{}"), findID, "InternalError", "TIMEOUT", 408, 504},
 		{"401 twice", plain(401, "{}"), findID, "InternalError", outbound.CodeAuthorizationRequired, 401, 424},
 		{"3xx", plain(302, "{}", "Location", "http://127.0.0.1:1/"), findID, "InternalError", outbound.CodeRedirected, 302, 502},
@@ -89,6 +89,15 @@ func TestFaultsOfTheCRM(t *testing.T) {
 			e.Code = outbound.CodeAuthorizationRequired
 			r.auth.err = e
 		}, findID, "InternalError", outbound.CodeAuthorizationRequired, 0, 424},
+		{"authorization that cannot be opened", func(r *rig) {
+			r.auth.err = core.Errorf(core.NotConfigured, "the authorization cannot be opened")
+		}, findID, "InternalError", outbound.CodeAuthorizationRequired, 0, 424},
+		{"authorization that cannot be sent", func(r *rig) {
+			r.auth.err = core.Errorf(core.Invalid, "the credential holds characters that no header can carry")
+		}, findID, "InternalError", "INTERNAL_ERROR", 0, 502},
+		{"authorization that may not", func(r *rig) {
+			r.auth.err = core.Errorf(core.Forbidden, "no")
+		}, findID, "InternalError", "FORBIDDEN", 0, 502},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,7 +1,9 @@
 package cxone
 
 import (
+	"encoding/json"
 	"fmt"
+	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -253,7 +255,7 @@ func (l *loader) workflow(c *configuration, e workflowEntry) *workflow {
 // input reads the fixed input of a workflow, whose names its operation must
 // know.
 func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any {
-	fixed, ok := literal(node).(map[string]any)
+	fixed, ok := l.literal(node).(map[string]any)
 	if !ok {
 		l.findings = append(l.findings, l.file.At(node, "input must be a mapping of inputs to values"))
 		return nil
@@ -262,29 +264,36 @@ func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any 
 	for _, in := range op.Inputs {
 		known = append(known, in.Name)
 	}
-	for i := 0; i < len(node.Content) && op.Name != ""; i += 2 {
-		if key := node.Content[i]; !slices.Contains(known, key.Value) {
-			l.add(mapping.Pos{Line: key.Line, Column: key.Column}, "the operation has no input %s%s",
-				mapping.Quote(key.Value), mapping.Suggest(key.Value, known))
+	for i := 0; i+1 < len(node.Content) && op.Name != ""; i += 2 {
+		key := node.Content[i]
+		if !slices.Contains(known, key.Value) {
+			l.add(posOf(key), "the operation has no input %s%s", mapping.Quote(key.Value), mapping.Suggest(key.Value, known))
+		} else if why := op.Refuses(key.Value, fixed[key.Value]); why != "" {
+			l.add(posOf(node.Content[i+1]), "%s: the input %s", mapping.Quote(key.Value), why)
 		}
 	}
 	return fixed
 }
 
+func posOf(node *yaml.Node) mapping.Pos { return mapping.Pos{Line: node.Line, Column: node.Column} }
+
+// signForm is a number that YAML reads otherwise than it is written.
+var signForm = regexp.MustCompile(`^([+]|-?0[0-9])`)
+
 // literal turns a YAML value into what the same in JSON would decode to. A date
-// stays the text that it is.
-func literal(node *yaml.Node) any {
+// stays the text that it is, and a number keeps its digits.
+func (l *loader) literal(node *yaml.Node) any {
 	switch node.Kind {
 	case yaml.MappingNode:
 		m := make(map[string]any, len(node.Content)/2)
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			m[node.Content[i].Value] = literal(node.Content[i+1])
+			m[node.Content[i].Value] = l.literal(node.Content[i+1])
 		}
 		return m
 	case yaml.SequenceNode:
 		list := make([]any, len(node.Content))
 		for i, child := range node.Content {
-			list[i] = literal(child)
+			list[i] = l.literal(child)
 		}
 		return list
 	}
@@ -294,7 +303,14 @@ func literal(node *yaml.Node) any {
 	case "!!null":
 		return nil
 	case "!!int", "!!float":
-		if node.Decode(&number) == nil {
+		switch {
+		case signForm.MatchString(node.Value):
+			l.add(posOf(node), "a number loses the + or 0 that it begins with: put it in quotes")
+		case json.Valid([]byte(node.Value)):
+			return json.Number(node.Value)
+		case node.Decode(&number) != nil || math.IsInf(number, 0) || math.IsNaN(number):
+			l.add(posOf(node), "this is no number that JSON has: put it in quotes")
+		default:
 			return number
 		}
 	case "!!bool":

@@ -1,6 +1,7 @@
 package cxone
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -59,6 +60,10 @@ func TestLoadFindings(t *testing.T) {
 		{work(", operation: fynd"), `7:72: acme has no operation "fynd" (did you mean "find"?)`},
 		{work(", operation: find, action: serch"), `7:86: unknown action "serch" (did you mean "search"?): it is one of search, create, update, note, timeline, datamemorialization, relatesto, trigger`},
 		{work(", operation: find, input: {knd: x}"), `7:86: the operation has no input "knd" (did you mean "kind"?)`},
+		{work(", operation: find, input: {kind: {a: 1}}"), `7:92: "kind": the input must be a text`},
+		{work(", operation: find, input: {kind: 0041445551}"), `7:92: a number loses the + or 0 that it begins with: put it in quotes`},
+		{work(", operation: find, input: {kind: [+41445551]}"), `7:93: a number loses the + or 0 that it begins with: put it in quotes`},
+		{work(", operation: find, input: {kind: .inf}"), `7:92: this is no number that JSON has: put it in quotes`},
 		{work(", operation: find, input: x"), `7:85: input must be a mapping of inputs to values`},
 		{head + "    data_mappings:\n      - {id: " + id2 + ", name: D, entities: [{entity: Case, fields: [{name: A, from: a b}]}]}\n", `7:112: from is a path in cxoneContact, such as dispositionNotes or scriptVariables.account`},
 		{head + "    data_mappings:\n      - {id: " + id2 + ", name: D, entities: [{entity: Case, fields: [{name: A, label: a}]}]}\n", `7:106: unknown key "label"`},
@@ -88,9 +93,10 @@ func TestOtherFilesOfTheFolderAreLeftAlone(t *testing.T) {
 
 func TestLiterals(t *testing.T) {
 	t.Parallel()
-	f, findings := mapping.Parse("x.yaml", []byte(`{a: "1", b: 0x10, c: 1.5, d: true, e: null, f: 2024-01-02, g: [1, {h: x}]}`))
+	f, findings := mapping.Parse("x.yaml", []byte(`{a: "1", b: 0x10, c: 1.5, d: true, e: null, f: 2024-01-02, g: [12345678901234567890, {h: x}]}`))
 	require.Empty(t, findings)
 	require.Equal(t, map[string]any{
-		"a": "1", "b": 16.0, "c": 1.5, "d": true, "e": nil, "f": "2024-01-02", "g": []any{1.0, map[string]any{"h": "x"}},
-	}, literal(f.Root))
+		"a": "1", "b": 16.0, "c": json.Number("1.5"), "d": true, "e": nil, "f": "2024-01-02",
+		"g": []any{json.Number("12345678901234567890"), map[string]any{"h": "x"}},
+	}, new(loader).literal(f.Root))
 }

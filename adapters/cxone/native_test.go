@@ -3,11 +3,16 @@ package cxone
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/core"
+	"tandem/core/server"
 )
 
 const base = "/InContactAPI/services/v30.0/agent-integration"
@@ -55,6 +60,36 @@ func TestDiscovery(t *testing.T) {
 	search := "search"
 	require.Equal(t, workflowView{findID, "Search for ANI", &search}, workflows.Workflows[0])
 	require.Nil(t, workflows.Workflows[4].Action)
+}
+
+// hanging are Callers that never answer.
+type hanging struct{ asked chan struct{} }
+
+func (h hanging) Authenticate(r *http.Request, _ string) (core.Caller, error) {
+	close(h.asked)
+	<-r.Context().Done()
+	return core.Caller{}, r.Context().Err()
+}
+
+// TestCallersThatCannotBeLookedUp: nobody waits for a database that hangs.
+func TestCallersThatCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/cxone/v1/workflow-execute", addressOf(configID, findID), base + "/configuration", "/cxone/oauth/token"} {
+		synctest.Test(t, func(t *testing.T) {
+			srv, err := server.New(server.Options{})
+			require.NoError(t, err)
+			New(Options{Callers: hanging{make(chan struct{})}, Clock: core.SystemClock{}}).Mount(srv.Echo())
+			method, form := http.MethodPost, "grant_type=client_credentials&client_id=x&client_secret=y"
+			if strings.HasSuffix(path, "configuration") {
+				method = http.MethodGet
+			}
+			rec, began := httptest.NewRecorder(), time.Now()
+			srv.Echo().ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(form)))
+			require.Equal(t, http.StatusServiceUnavailable, rec.Code, rec.Body.String())
+			require.Equal(t, "1", rec.Header().Get("Retry-After"))
+			require.Equal(t, callerTime, time.Since(began))
+		})
+	}
 }
 
 func TestDiscoveryRefuses(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -217,6 +218,84 @@ func TestWhatWasNotDoneMayBeDoneAgain(t *testing.T) {
 	require.False(t, s.ErrorArgs.Retryable)
 	require.Equal(t, s, r.execute(t, admin, body(t, createID, subject("y"))))
 	require.Equal(t, 1, runs)
+}
+
+// TestWhatAnAdministratorPutsRightIsTriedAgain: what wrote nothing is no first
+// answer, whether or not a script would be told to come back.
+func TestWhatAnAdministratorPutsRightIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	b := body(t, createID, subject("x"))
+	r.auth.err = core.Errorf(core.NeedsAuthorization, "authorize it")
+	s := r.execute(t, admin, b)
+	require.Equal(t, []any{"AUTHORIZATION_REQUIRED", false}, []any{s.ErrorArgs.Code, s.ErrorArgs.Retryable})
+	r.auth.err = nil
+	r.answerWith(403, `{"error":{"message":"no permission"}}`)
+	require.Equal(t, "UPSTREAM_FORBIDDEN", r.execute(t, admin, b).ErrorArgs.Code)
+	r.answerWith(201, `{"id":"c1"}`)
+	require.Equal(t, branchSuccess, r.execute(t, admin, b).Branch)
+	r.answerWith(500, `{}`)
+	require.Equal(t, branchSuccess, r.execute(t, admin, b).Branch, "the first answer")
+
+	b = body(t, createID, subject("y"))
+	r.answerWith(201, `{"id":"`+strings.Repeat("x", maxAnswer)+`"}`)
+	s = r.execute(t, admin, b)
+	require.Equal(t, "RESULT_TOO_LARGE", s.ErrorArgs.Code)
+	r.answerWith(201, `{"id":"c1"}`)
+	require.Equal(t, s, r.execute(t, admin, b), "it was done")
+}
+
+// TestPanics are answered, recorded, and told the operator with the stack, once.
+func TestPanics(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.runner = func(context.Context, operation.Request) (*operation.Result, error) { panic("boom") }
+	for n, id := range []string{findID, createID, createID} {
+		s := r.execute(t, admin, body(t, id, object{"workflowInput": object{"phoneNumber": "1", "subject": "x"}}))
+		require.Equal(t, []any{"InternalError", "INTERNAL_ERROR", id == findID}, []any{s.Branch, s.ErrorArgs.Code, s.ErrorArgs.Retryable})
+		require.NotContains(t, s.ErrorArgs.Message, "boom")
+		run := r.log.all()[n]
+		require.Equal(t, []any{true, "InternalError"}, []any{run.Failed, run.Outcome})
+		if n < 2 {
+			require.Contains(t, run.Message, "panic: boom")
+		}
+	}
+	require.Len(t, r.faults, 2, "the third got the second's answer")
+	require.Contains(t, r.faults[0], "once_test.go")
+}
+
+// TestAnEmptyIDHidesNone that stands elsewhere in the body.
+func TestAnEmptyIDHidesNone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var contacts []string
+	r.runner = func(_ context.Context, q operation.Request) (*operation.Result, error) {
+		contacts = append(contacts, q.ContactID)
+		return &operation.Result{Output: object{"records": []any{}}}, nil
+	}
+	b := body(t, createID, object{"workflowInput": object{"subject": "x"}, "contactID": "4711"}, "contactId", " ")
+	require.Equal(t, r.execute(t, admin, b), r.execute(t, admin, b))
+	require.Equal(t, []string{"4711"}, contacts)
+}
+
+// TestTextsOfTimeouts: a caller reads the time that it gave.
+func TestTextsOfTimeouts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	held := make(chan struct{})
+	r.serve(func(_ http.ResponseWriter, req *http.Request) {
+		select {
+		case <-held:
+		case <-req.Context().Done():
+		}
+	})
+	s := r.execute(t, admin, body(t, findID, within(100)))
+	require.Equal(t, "the workflow did not end within 100 ms", s.ErrorArgs.Message)
+	s = r.execute(t, admin, body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 100}))
+	require.Contains(t, s.ErrorArgs.Message, "the workflow did not end within 100 ms and goes on")
+	all := r.log.all()
+	require.Contains(t, all[len(all)-1].Message, "gets its answer. The run goes on.")
+	close(held)
 }
 
 func TestKeysOfEqualRequestsAreEqual(t *testing.T) {

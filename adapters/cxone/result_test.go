@@ -82,6 +82,36 @@ func TestShapeRefuses(t *testing.T) {
 	}
 }
 
+// TestVerdict: the playground says what Workflow Execute would answer.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	result := func(output any, steps ...operation.Step) *operation.Result {
+		return &operation.Result{Output: output, Steps: steps}
+	}
+	run := func(step string, upstream int, err error) error {
+		return &operation.Error{Step: step, Upstream: upstream, Err: err}
+	}
+	for _, c := range []struct {
+		result       *operation.Result
+		err          error
+		branch, code string
+	}{
+		{result(object{"records": []any{}}), nil, "Success", ""},
+		{result(object{"x": 1}), nil, "InternalError", "MAPPING_ERROR"},
+		{result(object{"records": []any{object{"display": strings.Repeat("x", maxAnswer)}}}), nil, "InternalError", "RESULT_TOO_LARGE"},
+		{nil, run("", 0, core.InvalidField("a", "is required")), "ValidationError", "VALIDATION_ERROR"},
+		{result(nil, operation.Step{Call: "GET /x"}, operation.Step{}), run("s", 0, core.Errorf(core.Invalid, "fail()")), "ValidationError", "VALIDATION_ERROR"},
+		{result(nil, operation.Step{Call: "GET /x"}), run("s", 0, core.Errorf(core.Invalid, "header")), "InternalError", "INTERNAL_ERROR"},
+		{result(nil), run("s", 422, core.Errorf(core.Invalid, "x")), "InternalError", "UPSTREAM_REJECTED"},
+		{result(nil), run("s", 408, core.Errorf(core.Timeout, "x")), "InternalError", "TIMEOUT"},
+		{result(nil), run("s", 0, core.Errorf(core.Timeout, "x")), "Timeout", "TIMEOUT"},
+		{result(nil), &operation.Error{Wrote: true, Err: core.Errorf(core.Invalid, "x")}, "InternalError", "INTERNAL_ERROR"},
+	} {
+		branch, code := Verdict(c.result, c.err, &integration.Integration{})
+		require.Equal(t, []string{c.branch, c.code}, []string{branch, code})
+	}
+}
+
 // TestSizeLimit: an answer of 32,767 bytes goes out whole, one of 32,768 never.
 func TestSizeLimit(t *testing.T) {
 	t.Parallel()

@@ -120,7 +120,7 @@ type log struct {
 	runs []execution.Run
 }
 
-func (l *log) Wanted(bool) bool { return true }
+func (l *log) Wanted(string, bool) bool { return true }
 
 func (l *log) Count(string, string, time.Duration) {}
 
@@ -156,8 +156,15 @@ type rig struct {
 	refuse  error   // what the store says to a run that writes
 	dead    bool    // nobody listens where the CRM was
 
-	mu  sync.Mutex
-	crm http.HandlerFunc
+	mu     sync.Mutex
+	crm    http.HandlerFunc
+	faults []string // that the operator was told
+}
+
+func (r *rig) failed(msg string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = append(r.faults, msg+": "+err.Error())
 }
 
 func newRig(t testing.TB) *rig {
@@ -195,9 +202,8 @@ func newRig(t testing.TB) *rig {
 
 	real := operation.NewRunner(operation.Options{
 		Upstream: client, Connections: connections{r, crm.URL}, Clock: r.clock,
-		Integrations: func() *integration.Catalogue { return integrations },
 	})
-	r.answers = execution.NewFirstAnswers(db, r.clock)
+	r.answers = execution.NewFirstAnswers(db, r.clock, r.failed)
 	t.Cleanup(func() { r.answers.Wait(context.Background()) })
 	recorder := execution.NewRecorder(execution.Options{DB: db, Clock: r.clock, Failed: func(string, error) {}})
 
@@ -213,6 +219,7 @@ func newRig(t testing.TB) *rig {
 			return real.Run(ctx, req)
 		}),
 		Answers: refusing{r.answers, r}, Results: execution.NewResults(recorder), Recorder: r.log, Sealer: sealer{}, Clock: r.clock,
+		Failed: r.failed,
 	}).Mount(srv.Echo())
 	r.handler = srv.Echo()
 

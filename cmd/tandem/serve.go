@@ -138,7 +138,7 @@ func (h *hub) rooms(ctx context.Context) (err error) {
 		return err
 	}
 	h.recorder = execution.NewRecorder(execution.Options{DB: h.db, Clock: h.clock, Failed: h.failed})
-	h.answers = execution.NewFirstAnswers(h.db, h.clock)
+	h.answers = execution.NewFirstAnswers(h.db, h.clock, h.failed)
 	h.runner = newRunner(operation.NewRunner(operation.Options{
 		Upstream: h.outbound, Connections: h.authorizations, Integrations: h.catalogue, Clock: h.clock,
 	}))
@@ -262,6 +262,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	cxone.New(cxone.Options{
 		Callers: callers, Directory: h.mapped.directory, Configurations: h.mapped.configurations, Runner: h.runner,
 		Answers: h.answers, Results: execution.NewResults(h.recorder), Recorder: executions{h.recorder, h.metrics}, Sealer: h.sealer, Clock: h.clock,
+		Failed: h.failed,
 	}).Mount(h.public.Echo())
 	admin.New(admin.Options{
 		Callers: callers, Directory: h.mapped.directory, Triggers: h.deliverer, Reader: h.db, Tasks: h.engine,

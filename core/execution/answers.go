@@ -26,6 +26,7 @@ const (
 type FirstAnswers struct {
 	db      *store.DB
 	clock   core.Clock
+	failed  func(msg string, err error)
 	mu      sync.Mutex
 	flights map[[32]byte]*flight
 	all     sync.WaitGroup
@@ -34,14 +35,17 @@ type FirstAnswers struct {
 // flight is a request that is being answered by this process.
 type flight struct {
 	done     chan struct{}
+	waiting  int // callers
 	answer   Answer
 	repeated bool
 	err      error
 }
 
-// NewFirstAnswers returns a FirstAnswers over the database.
-func NewFirstAnswers(db *store.DB, clock core.Clock) *FirstAnswers {
-	return &FirstAnswers{db: db, clock: clock, flights: map[[32]byte]*flight{}}
+// NewFirstAnswers returns a FirstAnswers over the database. failed is told what
+// went wrong when no caller is: a flow that panicked or could not begin while
+// nobody waited any more, and an answer that could not be kept.
+func NewFirstAnswers(db *store.DB, clock core.Clock, failed func(msg string, err error)) *FirstAnswers {
+	return &FirstAnswers{db: db, clock: clock, failed: failed, flights: map[[32]byte]*flight{}}
 }
 
 // Do returns the answer to the request with the key: that of the request that
@@ -60,11 +64,15 @@ func (a *FirstAnswers) Do(ctx context.Context, key [32]byte, life, limit time.Du
 		a.flights[key] = f
 		a.all.Go(func() { a.fly(context.WithoutCancel(ctx), f, key, life, limit, flow) })
 	}
+	f.waiting++
 	a.mu.Unlock()
 	select {
 	case <-f.done:
 		return f.answer, joined || f.repeated, f.err
 	case <-ctx.Done():
+		a.mu.Lock()
+		f.waiting--
+		a.mu.Unlock()
 		return nil, false, core.Wrap(core.Timeout, ctx.Err(), "the answer did not come in time; what was begun goes on")
 	}
 }
@@ -83,8 +91,12 @@ func (a *FirstAnswers) fly(ctx context.Context, f *flight, key [32]byte, life, l
 	defer func() {
 		a.mu.Lock()
 		delete(a.flights, key)
+		gone := f.waiting == 0
 		a.mu.Unlock()
 		close(f.done)
+		if gone && f.err != nil {
+			a.failed("a request whose caller has gone was not answered", f.err)
+		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, limit+lease)
 	defer cancel()
@@ -108,12 +120,15 @@ func (a *FirstAnswers) fly(ctx context.Context, f *flight, key [32]byte, life, l
 	// The answer is given whether or not it can be kept: what was done is done.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
 	defer cancel()
-	_ = a.db.Write(last, func(ctx context.Context, tx *store.Tx) error {
+	err = a.db.Write(last, func(ctx context.Context, tx *store.Tx) error {
 		if keep {
 			return tx.KeepFirstAnswer(ctx, key[:], owner, f.answer, life)
 		}
 		return tx.FreeFirstAnswer(ctx, key[:], owner)
 	})
+	if err != nil {
+		a.failed("a first answer was not kept; the same request again is told that its end is unknown", err)
+	}
 }
 
 // claim takes the key for the owner, or returns the answer of whoever has it,

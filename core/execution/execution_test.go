@@ -48,6 +48,11 @@ func newRecorder(t *testing.T, db *store.DB) (*execution.Recorder, *coretest.Clo
 	}}), clock
 }
 
+func newAnswers(t *testing.T, db *store.DB) *execution.FirstAnswers {
+	t.Helper()
+	return execution.NewFirstAnswers(db, coretest.NewClock(noon), func(msg string, err error) { t.Errorf("%s: %v", msg, err) })
+}
+
 func TestRuns(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
@@ -80,6 +85,13 @@ func TestRuns(t *testing.T) {
 		require.Equal(t, []execution.Run{second}, list(execution.Filter{Failed: true}))
 		require.Equal(t, []execution.Run{second}, list(execution.Filter{Title: "100% _NEW_"}))
 		require.Empty(t, list(execution.Filter{Title: "100%new"}))
+		require.Len(t, list(execution.Filter{Title: "71"}), 2, "of the contact")
+		require.Empty(t, list(execution.Filter{Title: "a\x00"}))
+		require.Empty(t, list(execution.Filter{Title: "a\xff"}))
+		_, err := r.List(ctx, execution.Filter{Tenant: "contoso", Before: "2\x00", Limit: 1})
+		require.Equal(t, core.NotFound, core.KindOf(err))
+		_, err = r.Get(ctx, "contoso", "2\x00")
+		require.Equal(t, core.NotFound, core.KindOf(err))
 
 		got, err := r.Get(ctx, "contoso", "2")
 		require.NoError(t, err)
@@ -96,15 +108,16 @@ func TestRunsAreBounded(t *testing.T) {
 		r, clock := newRecorder(t, db)
 		wanted := 0
 		for range 1000 {
-			if r.Wanted(false) {
+			if r.Wanted("contoso", false) {
 				wanted++
 			}
 		}
 		require.Equal(t, 500, wanted)
 		require.EqualValues(t, 500, r.Dropped())
-		require.True(t, r.Wanted(true), "runs that failed have their own measure")
+		require.True(t, r.Wanted("contoso", true), "runs that failed have their own measure")
+		require.True(t, r.Wanted("fabrikam", false), "every tenant has its own measure")
 		clock.Advance(time.Second)
-		require.True(t, r.Wanted(false))
+		require.True(t, r.Wanted("contoso", false))
 
 		for i := range 250 {
 			r.Record(execution.Run{ID: fmt.Sprint(i), Tenant: "contoso", Began: noon.Add(time.Duration(i) * time.Second)})
@@ -133,10 +146,11 @@ func TestResults(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
 		r, clock := newRecorder(t, db)
-		here, there := execution.NewResults(r), execution.NewResults(r)
-		key := here.Put("contoso", "", time.Minute, []byte("one"))
+		there := execution.NewResults(execution.NewRecorder(execution.Options{DB: db, Clock: clock}))
+		here := execution.NewResults(r)
+		key := here.Put(ctx, "contoso", "", time.Minute, []byte("one"))
 		require.GreaterOrEqual(t, len(key), 32)
-		require.NotEqual(t, key, here.Put("contoso", "", time.Minute, []byte("one")))
+		require.NotEqual(t, key, here.Put(ctx, "contoso", "", time.Minute, []byte("one")))
 		get := func(tenant string) (string, core.Kind) {
 			t.Helper()
 			value, err := there.Get(ctx, tenant, key)
@@ -150,7 +164,7 @@ func TestResults(t *testing.T) {
 		_, kind = get("fabrikam")
 		require.Equal(t, core.NotFound, kind)
 
-		require.Equal(t, key, here.Put("contoso", key, time.Minute, []byte("two")))
+		require.Equal(t, key, here.Put(ctx, "contoso", key, time.Minute, []byte("two")))
 		value, _ = get("contoso")
 		require.Equal(t, "two", value)
 
@@ -175,7 +189,7 @@ func answer(text string, keep bool) execution.Flow {
 
 func TestFirstAnswers(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
-		a := execution.NewFirstAnswers(db, coretest.NewClock(noon))
+		a := newAnswers(t, db)
 		do := func(key, text string, keep bool, life time.Duration) (string, bool) {
 			t.Helper()
 			got, repeated, err := a.Do(t.Context(), keyOf(key), life, time.Minute, answer(text, keep))
@@ -205,7 +219,7 @@ func TestFirstAnswers(t *testing.T) {
 func TestManyEqualRequestsAtOnce(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		replicas := []*execution.FirstAnswers{
-			execution.NewFirstAnswers(db, coretest.NewClock(noon)), execution.NewFirstAnswers(db, coretest.NewClock(noon)),
+			newAnswers(t, db), newAnswers(t, db),
 		}
 		var ran atomic.Int64
 		first := make(chan struct{})
@@ -239,7 +253,7 @@ func TestManyEqualRequestsAtOnce(t *testing.T) {
 // what came of it.
 func TestFlowGoesOnAfterATimeout(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
-		a := execution.NewFirstAnswers(db, coretest.NewClock(noon))
+		a := newAnswers(t, db)
 		began, first := make(chan struct{}), make(chan struct{})
 		flow := func(ctx context.Context) (execution.Answer, bool) {
 			close(began)
@@ -275,7 +289,7 @@ func TestProcessThatDies(t *testing.T) {
 			_, err := tx.ClaimFirstAnswer(ctx, key[:], "who dies", 50*time.Millisecond, time.Hour)
 			return err
 		}))
-		a := execution.NewFirstAnswers(db, coretest.NewClock(noon))
+		a := newAnswers(t, db)
 		for range 2 {
 			_, _, err := a.Do(t.Context(), key, time.Hour, time.Minute, answer("again", true))
 			require.Equal(t, core.Uncertain, core.KindOf(err))
@@ -290,7 +304,7 @@ func TestProcessThatDies(t *testing.T) {
 
 func TestFlowThatPanics(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
-		a := execution.NewFirstAnswers(db, coretest.NewClock(noon))
+		a := execution.NewFirstAnswers(db, coretest.NewClock(noon), func(string, error) {})
 		_, _, err := a.Do(t.Context(), keyOf("a"), time.Minute, time.Minute, func(context.Context) (execution.Answer, bool) { panic("at the disco") })
 		require.Equal(t, core.Internal, core.KindOf(err))
 		require.True(t, strings.HasPrefix(err.Error(), "panic: at the disco"))

@@ -3,10 +3,13 @@ package execution
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -22,40 +25,57 @@ const (
 	flushTime  = 2 * time.Second
 	batchSize  = 100
 	queueSize  = 4096
-	perSecond  = 100 // runs of each kind, succeeded and failed
+	perSecond  = 100 // runs of each kind, succeeded and failed, of a tenant
 	burst      = 500
+	maxTenants = 1000 // with a measure of their own; all others share one
 )
 
-// The bounds of what is kept.
+// The bounds of what is kept, of each tenant.
 const (
-	keepRuns    = 100_000
+	keepRuns    = 20_000
 	runLife     = 7 * 24 * time.Hour
-	keepResults = 20_000
+	keepResults = 5_000
 )
 
 // Options is what a Recorder is lent.
 type Options struct {
 	DB     *store.DB
 	Clock  core.Clock
-	Failed func(msg string, err error) // told when a batch could not be written
+	Failed func(msg string, err error) // told when something could not be written
 }
 
 // Recorder keeps runs, and the results that Results gives it. Its methods may be
 // called from several goroutines.
 type Recorder struct {
 	o       Options
-	queue   chan func(context.Context, *store.Tx) error
-	limits  [2]*rate.Limiter // of runs that succeeded, and that failed
+	queue   chan entry
 	dropped atomic.Int64
-	writing sync.Mutex
+
+	mu     sync.Mutex
+	limits map[string]*[2]*rate.Limiter // tenant -> of runs that succeeded, and that failed
+
+	writing chan struct{} // holds one thing while somebody writes; guards what is below
+	kept    []entry       // taken off the queue when the database could take nothing
+	down    bool          // it could not the last time
+}
+
+// entry is one thing to write, more than once if need be.
+type entry struct {
+	write func(context.Context, *store.Tx) error
+	done  chan<- error // is told what became of the first try; nil: nobody waits
+}
+
+// end tells whoever waits, once.
+func (e *entry) end(err error) {
+	if e.done != nil {
+		e.done <- err
+		e.done = nil
+	}
 }
 
 // NewRecorder returns a recorder; it writes while Run runs.
 func NewRecorder(o Options) *Recorder {
-	return &Recorder{
-		o: o, queue: make(chan func(context.Context, *store.Tx) error, queueSize),
-		limits: [2]*rate.Limiter{rate.NewLimiter(perSecond, burst), rate.NewLimiter(perSecond, burst)},
-	}
+	return &Recorder{o: o, queue: make(chan entry, queueSize), limits: map[string]*[2]*rate.Limiter{}, writing: make(chan struct{}, 1)}
 }
 
 // detail is the JSON column of an execution.
@@ -66,25 +86,41 @@ type detail struct {
 	Result  string           `json:"result,omitempty"`
 }
 
-// Wanted tells whether a run would be kept now: above a hundred a second of
-// those that succeeded, and as many of those that failed, runs are counted as
-// dropped. A caller may ask before it makes the Run that Record takes, once.
-func (r *Recorder) Wanted(failed bool) bool {
-	limit := r.limits[0]
+// Wanted tells whether a run of the tenant would be kept now: above a hundred a
+// second of those that succeeded, and as many of those that failed, runs are
+// counted as dropped. A caller may ask before it makes the Run that Record takes,
+// once.
+func (r *Recorder) Wanted(tenant string, failed bool) bool {
+	limit := 0
 	if failed {
-		limit = r.limits[1]
+		limit = 1
 	}
-	if limit.AllowN(r.o.Clock.Now(), 1) {
+	if r.limitsOf(tenant)[limit].AllowN(r.o.Clock.Now(), 1) {
 		return true
 	}
 	r.dropped.Add(1)
 	return false
 }
 
+func (r *Recorder) limitsOf(tenant string) *[2]*rate.Limiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	limits := r.limits[tenant]
+	if limits == nil && len(r.limits) >= maxTenants {
+		tenant = "" // nobody's name: what those share who came late
+		limits = r.limits[tenant]
+	}
+	if limits == nil {
+		limits = &[2]*rate.Limiter{rate.NewLimiter(perSecond, burst), rate.NewLimiter(perSecond, burst)}
+		r.limits[tenant] = limits
+	}
+	return limits
+}
+
 // Record keeps a run. It never waits: a run that finds the queue full is
 // dropped.
 func (r *Recorder) Record(run Run) {
-	r.enqueue(func(ctx context.Context, tx *store.Tx) error {
+	r.enqueue(entry{write: func(ctx context.Context, tx *store.Tx) error {
 		text, err := json.Marshal(detail{run.Message, run.Steps, run.Input, run.Result})
 		if err != nil {
 			return err
@@ -94,14 +130,17 @@ func (r *Recorder) Record(run Run) {
 			Operation: run.Operation, Outcome: run.Outcome, Failed: run.Failed, Code: run.Code, Contact: run.Contact,
 			Caller: run.Caller, DurationUs: run.Duration.Microseconds(), BeganMs: run.Began.UnixMilli(), Detail: string(text),
 		})
-	})
+	}})
 }
 
-func (r *Recorder) enqueue(write func(context.Context, *store.Tx) error) {
+// enqueue tells whether there was room.
+func (r *Recorder) enqueue(e entry) bool {
 	select {
-	case r.queue <- write:
+	case r.queue <- e:
+		return true
 	default:
 		r.dropped.Add(1)
+		return false
 	}
 }
 
@@ -117,7 +156,7 @@ func (r *Recorder) Run(ctx context.Context) {
 		case <-tick.C:
 			r.flush(ctx)
 		case <-ctx.Done():
-			r.flush(ctx)
+			r.flush(context.WithoutCancel(ctx))
 			return
 		}
 	}
@@ -134,40 +173,101 @@ func (r *Recorder) settle(ctx context.Context) {
 }
 
 // flush writes all that waits, in batches so small that other writers hardly
-// notice. When it returns, what was recorded before can be read.
+// notice. When it returns before ctx ends, what was recorded before can be read,
+// unless the database can take nothing.
 func (r *Recorder) flush(ctx context.Context) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	// What was taken off the queue belongs to others than this caller.
+	select {
+	case r.writing <- struct{}{}:
+	case <-ctx.Done():
+		return // whoever writes now, or the next tick, takes it along
+	}
+	defer func() { <-r.writing }()
+	// What is taken off the queue belongs to others than this caller.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	for {
-		var batch []func(context.Context, *store.Tx) error
-		for len(batch) < batchSize && len(r.queue) > 0 {
+		batch := r.kept
+		for r.kept = nil; len(batch) < batchSize && len(r.queue) > 0; {
 			batch = append(batch, <-r.queue)
 		}
 		if len(batch) == 0 {
 			return
 		}
-		err := r.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			for _, write := range batch {
-				if err := write(ctx, tx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err := r.write(ctx, batch)
+		if err != nil && !later(err) {
+			batch, err = r.oneByOne(ctx, batch)
+		}
 		if err != nil {
-			r.dropped.Add(int64(len(batch)))
-			r.o.Failed("executions and results were not written", err)
+			r.keep(batch, err)
 			return
 		}
+		r.down = false
 	}
+}
+
+// oneByOne writes what can be written of a batch in which something cannot, ever;
+// with an error it returns what is left for later.
+func (r *Recorder) oneByOne(ctx context.Context, batch []entry) ([]entry, error) {
+	for ; len(batch) > 0; batch = batch[1:] {
+		err := r.write(ctx, batch[:1])
+		if err != nil && later(err) {
+			return batch, err
+		}
+		if err != nil {
+			r.dropped.Add(1)
+			r.o.Failed("an execution or a result cannot be written", err)
+			batch[0].end(err)
+		}
+	}
+	return nil, nil
+}
+
+// write writes entries together and tells those who wait for them.
+func (r *Recorder) write(ctx context.Context, batch []entry) error {
+	err := r.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, e := range batch {
+			if err := e.write(ctx, tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for i := range batch {
+		if err == nil {
+			batch[i].end(nil)
+		}
+	}
+	return err
+}
+
+// keep keeps a batch for the next time, and says once that the database is down.
+func (r *Recorder) keep(batch []entry, err error) {
+	for i := range batch {
+		batch[i].end(err)
+	}
+	if r.kept = batch; !r.down {
+		r.o.Failed("executions and results wait for the database", err)
+	}
+	r.down = true
+}
+
+// later tells whether a write that failed may succeed the next time. All that is
+// written may be written twice.
+func later(err error) bool {
+	kind := core.KindOf(err)
+	return kind == core.Unavailable || kind == core.Uncertain ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 // List returns runs, newest first. NotFound when Filter.Before is no run of the
 // tenant any more.
 func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
+	if !storable(f.Before) {
+		return nil, core.Errorf(core.NotFound, "not found")
+	}
+	if !storable(f.Title) {
+		return nil, nil
+	}
 	r.settle(ctx)
 	rows, err := r.o.DB.Executions(ctx, f.Tenant, f.Before, f.Failed, strings.ToLower(f.Title), f.Limit)
 	if err != nil {
@@ -184,12 +284,21 @@ func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
 
 // Get returns a run of the tenant; NotFound when there is none.
 func (r *Recorder) Get(ctx context.Context, tenant, id string) (Run, error) {
+	if !storable(id) {
+		return Run{}, core.Errorf(core.NotFound, "not found")
+	}
 	r.settle(ctx)
 	row, err := r.o.DB.Execution(ctx, tenant, id)
 	if err != nil {
 		return Run{}, err
 	}
 	return fromRow(row)
+}
+
+// storable tells whether a text can stand in the database at all: not every
+// database takes everything, and nobody asks for the rest.
+func storable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 func fromRow(row store.Execution) (Run, error) {
@@ -210,7 +319,7 @@ func Prune(ctx context.Context, tx *store.Tx, now time.Time, limit int) (int, er
 	if err != nil {
 		return 0, err
 	}
-	answers, err := tx.PruneFirstAnswers(ctx, now.Add(-lostLife), limit)
+	answers, err := tx.PruneFirstAnswers(ctx, now, now.Add(-lostLife), limit)
 	if err != nil {
 		return 0, err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Results keeps documents under an opaque key, for all replicas. A document may
-// go before its time when there are too many. It may be used from several
+// go before its time when its tenant has too many. It may be used from several
 // goroutines.
 type Results struct{ recorder *Recorder }
 
@@ -26,20 +26,34 @@ func placeOf(tenant, key string) []byte {
 }
 
 // Put keeps a document for its life and returns its key: the given one, which a
-// Put of the tenant has made, or a new one. It never waits. The value must not be
-// changed any more.
-func (r *Results) Put(tenant, key string, life time.Duration, value []byte) string {
+// Put of the tenant has made, or a new one. When it returns, all replicas find
+// the document; when it cannot be written before ctx ends, the key is empty. The
+// value must not be changed any more.
+func (r *Results) Put(ctx context.Context, tenant, key string, life time.Duration, value []byte) string {
 	if key == "" {
 		var b [24]byte
 		_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 		key = base64.RawURLEncoding.EncodeToString(b[:])
 	}
+	now := r.recorder.o.Clock.Now()
 	row := store.CachedResult{
-		Key: placeOf(tenant, key), Tenant: tenant, LifeMs: life.Milliseconds(),
-		EndsMs: r.recorder.o.Clock.Now().Add(life).UnixMilli(), Value: value,
+		Key: placeOf(tenant, key), Tenant: tenant, MadeMs: now.UnixMilli(), LifeMs: life.Milliseconds(),
+		EndsMs: now.Add(life).UnixMilli(), Value: value,
 	}
-	r.recorder.enqueue(func(ctx context.Context, tx *store.Tx) error { return tx.SaveCachedResult(ctx, row) })
-	return key
+	done := make(chan error, 1)
+	write := func(ctx context.Context, tx *store.Tx) error { return tx.SaveCachedResult(ctx, row) }
+	if !r.recorder.enqueue(entry{write, done}) {
+		return ""
+	}
+	go r.recorder.flush(ctx)
+	select {
+	case err := <-done:
+		if err == nil {
+			return key
+		}
+	case <-ctx.Done():
+	}
+	return ""
 }
 
 // Get returns the tenant's document under a key; NotFound when there is none any

@@ -40,7 +40,7 @@ func (tx *Tx) InsertExecution(ctx context.Context, e Execution) error {
 
 // Executions returns up to limit runs of a tenant, newest first: those that
 // began before the one with the id before, if it is given, that failed, if only
-// these are asked for, and whose title holds the text in lower case.
+// these are asked for, and whose title or contact holds the text in lower case.
 func (db *DB) Executions(ctx context.Context, tenant, before string, failed bool, text string, limit int) ([]Execution, error) {
 	var list []Execution
 	query := "SELECT " + executionColumns + " FROM executions WHERE tenant = ?"
@@ -57,8 +57,9 @@ func (db *DB) Executions(ctx context.Context, tenant, before string, failed bool
 		query += " AND failed = 1"
 	}
 	if text != "" {
-		query += " AND lower(title) LIKE ? ESCAPE '!'"
-		args = append(args, "%"+escapeLike(text)+"%")
+		query += " AND (lower(title) LIKE ? ESCAPE '!' OR lower(contact) LIKE ? ESCAPE '!')"
+		like := "%" + escapeLike(text) + "%"
+		args = append(args, like, like)
 	}
 	err := db.list(ctx, &list, query+" ORDER BY began_ms DESC, id DESC LIMIT ?", append(args, limit)...)
 	return list, err
@@ -72,12 +73,18 @@ func (db *DB) Execution(ctx context.Context, tenant, id string) (Execution, erro
 }
 
 // PruneExecutions deletes up to limit runs that began before the given time, or
-// that are not among the newest keep of all, and returns how many.
+// that are not among the newest keep of their tenant, and returns how many.
 func (tx *Tx) PruneExecutions(ctx context.Context, before time.Time, keep, limit int) (int, error) {
-	n, err := tx.exec(ctx, `DELETE FROM executions WHERE (tenant, id) IN (
-		SELECT tenant, id FROM executions WHERE began_ms < ? OR began_ms <
-			(SELECT began_ms FROM executions ORDER BY began_ms DESC LIMIT 1 OFFSET ?) LIMIT ?)`, ms(before), keep, limit)
+	n, err := tx.exec(ctx, `DELETE FROM executions WHERE (tenant, id) IN (SELECT e.tenant, e.id FROM executions e
+		JOIN (SELECT tenant, `+sinceOf("executions", "began_ms")+` FROM executions t GROUP BY tenant) c ON c.tenant = e.tenant
+		WHERE e.began_ms < CASE WHEN c.since > ? THEN c.since ELSE ? END LIMIT ?)`, keep, ms(before), ms(before), limit)
 	return int(n), err
+}
+
+// sinceOf is the column since: when the oldest of the newest rows of a tenant was
+// made that may stay; null when all may.
+func sinceOf(table, made string) string {
+	return "(SELECT " + made + " FROM " + table + " n WHERE n.tenant = t.tenant ORDER BY " + made + " DESC LIMIT 1 OFFSET ? - 1) AS since"
 }
 
 // FirstAnswer is the answer to a request that may come again.
@@ -139,10 +146,11 @@ func (tx *Tx) FreeFirstAnswer(ctx context.Context, key []byte, owner string) err
 	return err
 }
 
-// PruneFirstAnswers deletes up to limit answers whose life ended before the
-// given time, and returns how many.
-func (tx *Tx) PruneFirstAnswers(ctx context.Context, before time.Time, limit int) (int, error) {
-	n, err := tx.exec(ctx, "DELETE FROM first_answers WHERE key IN (SELECT key FROM first_answers WHERE ends_ms < ? LIMIT ?)", ms(before), limit)
+// PruneFirstAnswers deletes up to limit answers whose life has ended by now, and
+// runs without one whose lease ended before lost, and returns how many.
+func (tx *Tx) PruneFirstAnswers(ctx context.Context, now, lost time.Time, limit int) (int, error) {
+	n, err := tx.exec(ctx, `DELETE FROM first_answers WHERE key IN (
+		SELECT key FROM first_answers WHERE ends_ms < ? AND (answer IS NOT NULL OR ends_ms < ?) LIMIT ?)`, ms(now), ms(lost), limit)
 	return int(n), err
 }
 
@@ -150,6 +158,7 @@ func (tx *Tx) PruneFirstAnswers(ctx context.Context, before time.Time, limit int
 type CachedResult struct {
 	Key    []byte `db:"key"` // SHA-256
 	Tenant string `db:"tenant"`
+	MadeMs int64  `db:"made_ms"`
 	LifeMs int64  `db:"life_ms"`
 	EndsMs int64  `db:"ends_ms"`
 	Value  []byte `db:"value"`
@@ -158,9 +167,9 @@ type CachedResult struct {
 // SaveCachedResult keeps a result; an older one under the key of the same tenant
 // gives way.
 func (tx *Tx) SaveCachedResult(ctx context.Context, r CachedResult) error {
-	_, err := tx.exec(ctx, `INSERT INTO cached_results (key, tenant, life_ms, ends_ms, value) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (key) DO UPDATE SET life_ms = excluded.life_ms, ends_ms = excluded.ends_ms, value = excluded.value
-		WHERE cached_results.tenant = excluded.tenant`, r.Key, r.Tenant, r.LifeMs, r.EndsMs, r.Value)
+	_, err := tx.exec(ctx, `INSERT INTO cached_results (key, tenant, made_ms, life_ms, ends_ms, value) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (key) DO UPDATE SET made_ms = excluded.made_ms, life_ms = excluded.life_ms, ends_ms = excluded.ends_ms, value = excluded.value
+		WHERE cached_results.tenant = excluded.tenant`, r.Key, r.Tenant, r.MadeMs, r.LifeMs, r.EndsMs, r.Value)
 	return err
 }
 
@@ -168,7 +177,7 @@ func (tx *Tx) SaveCachedResult(ctx context.Context, r CachedResult) error {
 // when there is none.
 func (db *DB) CachedResult(ctx context.Context, tenant string, key []byte, now time.Time) (CachedResult, error) {
 	var r CachedResult
-	err := db.get(ctx, &r, "SELECT key, tenant, life_ms, ends_ms, value FROM cached_results WHERE key = ? AND tenant = ? AND ends_ms > ?", key, tenant, ms(now))
+	err := db.get(ctx, &r, "SELECT key, tenant, made_ms, life_ms, ends_ms, value FROM cached_results WHERE key = ? AND tenant = ? AND ends_ms > ?", key, tenant, ms(now))
 	return r, err
 }
 
@@ -180,12 +189,17 @@ func (tx *Tx) ExtendCachedResult(ctx context.Context, tenant string, key []byte,
 }
 
 // PruneCachedResults deletes up to limit results that ended before the given
-// time, or that are not among the keep that end last, and returns how many.
+// time, or that are not among the keep of their tenant that were made last, and
+// returns how many.
 func (tx *Tx) PruneCachedResults(ctx context.Context, before time.Time, keep, limit int) (int, error) {
-	n, err := tx.exec(ctx, `DELETE FROM cached_results WHERE key IN (
-		SELECT key FROM cached_results WHERE ends_ms < ? OR ends_ms <
-			(SELECT ends_ms FROM cached_results ORDER BY ends_ms DESC LIMIT 1 OFFSET ?) LIMIT ?)`, ms(before), keep, limit)
-	return int(n), err
+	ended, err := tx.exec(ctx, "DELETE FROM cached_results WHERE key IN (SELECT key FROM cached_results WHERE ends_ms < ? LIMIT ?)", ms(before), limit)
+	if err != nil {
+		return 0, err
+	}
+	more, err := tx.exec(ctx, `DELETE FROM cached_results WHERE key IN (SELECT e.key FROM cached_results e
+		JOIN (SELECT tenant, `+sinceOf("cached_results", "made_ms")+` FROM cached_results t GROUP BY tenant) c ON c.tenant = e.tenant
+		WHERE e.made_ms < c.since LIMIT ?)`, keep, limit-int(ended))
+	return int(ended + more), err
 }
 
 // escapeLike makes a text one that LIKE takes literally, with ! as the escape

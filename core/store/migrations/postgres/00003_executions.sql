@@ -18,7 +18,6 @@ CREATE TABLE executions (
     PRIMARY KEY (tenant, id)
 );
 CREATE INDEX executions_tenant ON executions (tenant, began_ms, id);
-CREATE INDEX executions_began ON executions (began_ms);
 
 -- The first answer to a request that writes, for those that come again.
 CREATE TABLE first_answers (
@@ -33,8 +32,10 @@ CREATE INDEX first_answers_ends ON first_answers (ends_ms);
 CREATE TABLE cached_results (
     key     BYTEA  NOT NULL PRIMARY KEY,      -- SHA-256 of the key
     tenant  TEXT    NOT NULL,
+    made_ms BIGINT  NOT NULL,
     life_ms BIGINT  NOT NULL,                  -- by which keepAlive moves the end
     ends_ms BIGINT  NOT NULL,
     value   BYTEA  NOT NULL
 );
 CREATE INDEX cached_results_ends ON cached_results (ends_ms);
+CREATE INDEX cached_results_made ON cached_results (tenant, made_ms);
