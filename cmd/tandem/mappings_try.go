@@ -196,10 +196,7 @@ func (m mappingsTry) live(ctx context.Context, p *program, c *config, o operated
 		input = op.Example
 	}
 	fmt.Fprintf(p.stdout, "%s, live with an authorization of %s\n", m.Operation, m.Tenant)
-	runner := operation.NewRunner(operation.Options{
-		Upstream: client, Connections: authorizations, Clock: core.SystemClock{},
-		Integrations: func() *integration.Catalogue { return o.integrations },
-	})
+	runner := operation.NewRunner(operation.Options{Upstream: client, Connections: authorizations, Clock: core.SystemClock{}})
 	result, err := runner.Run(ctx, operation.Request{
 		Tenant: m.Tenant, Operation: op, Authorization: m.Authorization, Input: input,
 		ID: core.NewID(core.SystemClock{}.Now()), Timeout: tryLimit, Detail: true,

@@ -140,7 +140,7 @@ func (h *hub) rooms(ctx context.Context) (err error) {
 	h.recorder = execution.NewRecorder(execution.Options{DB: h.db, Clock: h.clock, Failed: h.failed})
 	h.answers = execution.NewFirstAnswers(h.db, h.clock, h.failed)
 	h.runner = newRunner(operation.NewRunner(operation.Options{
-		Upstream: h.outbound, Connections: h.authorizations, Integrations: h.catalogue, Clock: h.clock,
+		Upstream: h.outbound, Connections: h.authorizations, Clock: h.clock,
 	}))
 	h.jobs, err = jobs.New(ctx, h.db, h.duties(), h.log)
 	return err

@@ -189,11 +189,11 @@ func cardValue(record map[string]any, name string) (string, bool) {
 	}
 	if object, ok := v.(map[string]any); ok {
 		for _, key := range []string{"display_value", "value", "Name", "name"} {
-			if s, ok := scalarText(object[key]); ok {
+			if s, ok := Text(object[key]); ok {
 				return s, true
 			}
 		}
 		return "", false
 	}
-	return scalarText(v)
+	return Text(v)
 }

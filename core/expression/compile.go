@@ -288,7 +288,7 @@ func (c *compiler) object(n *ast.MapNode) eval {
 			if err != nil {
 				return nil, err
 			}
-			key, ok := scalarText(k)
+			key, ok := Text(k)
 			if !ok {
 				return nil, at(offset, wrong("a key must be a text, not %s", kindOf(k)))
 			}

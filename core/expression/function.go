@@ -193,7 +193,7 @@ func (c *compiler) failCall(args []ast.Node) eval {
 		if err != nil {
 			return nil, err
 		}
-		message, ok := scalarText(v)
+		message, ok := Text(v)
 		if !ok {
 			return nil, at(offset, wrong("fail: the message must be a text, not %s", kindOf(v)))
 		}
@@ -212,7 +212,7 @@ func (c *compiler) match(n ast.Node, args []ast.Node) eval {
 		if err != nil || isNil(v) {
 			return nil, err
 		}
-		s, ok := scalarText(v)
+		s, ok := Text(v)
 		if !ok {
 			return nil, at(offset, wrong("match needs a text, not %s", kindOf(v)))
 		}

@@ -179,7 +179,7 @@ func fromPairs(r *run, args []any) (any, error) {
 		if len(pair) != 2 {
 			return nil, wrong("needs a list of [name, value]")
 		}
-		key, ok := scalarText(pair[0])
+		key, ok := Text(pair[0])
 		if !ok {
 			return nil, wrong("a name must be a text, not %s", kindOf(pair[0]))
 		}
@@ -258,7 +258,7 @@ func stringsOf(r *run, args []any) (any, error) {
 		if isNil(value) {
 			continue
 		}
-		s, ok := scalarText(value)
+		s, ok := Text(value)
 		if !ok {
 			return nil, wrong("%s cannot be written as a text", kindOf(value))
 		}

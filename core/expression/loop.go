@@ -191,7 +191,7 @@ func sum(r *run, _ []any) (eachFunc, endFunc) {
 func groupBy(_ *run, list []any) (eachFunc, endFunc) {
 	groups := map[string][]any{}
 	return func(i int, v any) (bool, error) {
-			key, ok := scalarText(v)
+			key, ok := Text(v)
 			if !ok {
 				return false, wrong("groupBy needs texts to group by, not %s", kindOf(v))
 			}

@@ -25,7 +25,7 @@ type Names struct {
 var (
 	roots       = []string{"input", "values", "steps", "base", "settings", "context"}
 	answerRoots = []string{"body", "status", "headers"}
-	stepNames   = []string{"status", "headers", "body", "items", "each", "ok", "ran"}
+	stepNames   = []string{"status", "headers", "body", "items", "each", "ok", "ran", "more"}
 	contextKeys = []string{"tenant", "contactId", "interactionId", "now", "id", "card"}
 	loopName    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,39}$`)
 )

@@ -133,9 +133,9 @@ var timeForms = []string{
 	"2006-01-02T15:04", "2006-01-02",
 }
 
-// readTime reads a time, or milliseconds since 1970 as a number. The zero time
+// ReadTime reads a time, or milliseconds since 1970 as a number. The zero time
 // stands for nothing.
-func readTime(v any) (time.Time, error) {
+func ReadTime(v any) (time.Time, error) {
 	if isNil(v) || v == "" {
 		return time.Time{}, nil
 	}
@@ -158,7 +158,7 @@ func readTime(v any) (time.Time, error) {
 // timed returns a function of a time, which gives nothing for nothing.
 func timed(do func(t time.Time) any) func(*run, []any) (any, error) {
 	return func(r *run, args []any) (any, error) {
-		t, err := readTime(args[0])
+		t, err := ReadTime(args[0])
 		if err != nil || t.IsZero() {
 			return nil, err
 		}

@@ -163,8 +163,8 @@ func plus(r *run, a, b any) (any, error) {
 		}
 		return finite(x.f + y.f)
 	}
-	s, ok := scalarText(a)
-	t, also := scalarText(b)
+	s, ok := Text(a)
+	t, also := Text(b)
 	_, left := asText(a)
 	_, right := asText(b)
 	if !ok || !also || !left && !right {

@@ -77,7 +77,7 @@ func (p *Path) segment(r *run, segment []piece, b *strings.Builder) error {
 			}
 			return err
 		}
-		s, ok := scalarText(v)
+		s, ok := Text(v)
 		switch {
 		case !ok:
 			return &problem{piece.at, "a part of a path must be a text or a number, not " + kindOf(v)}

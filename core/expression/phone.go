@@ -33,7 +33,7 @@ func parsePhone(r *run, args []any) (given string, n *phonenumbers.PhoneNumber, 
 	if isNil(args[0]) {
 		return "", nil, nil
 	}
-	given, ok := scalarText(args[0])
+	given, ok := Text(args[0])
 	if !ok {
 		return "", nil, wrong("needs a telephone number, not %s", kindOf(args[0]))
 	}

@@ -261,7 +261,7 @@ func (r *run) single(lang string, v any) (string, error) {
 		}
 		return languages[lang].text(x)
 	}
-	s, ok := scalarText(v)
+	s, ok := Text(v)
 	if !ok {
 		return "", wrong("%s cannot stand in a query", kindOf(v))
 	}
@@ -340,7 +340,7 @@ func (l language) joined(name string, parts []string, or bool) (string, error) {
 // datetime makes a time that can stand in a query; a day stays a day, since
 // fields for days take nothing else.
 func datetime(r *run, args []any) (any, error) {
-	t, err := readTime(args[0])
+	t, err := ReadTime(args[0])
 	if err != nil || t.IsZero() {
 		return nil, err
 	}
@@ -355,7 +355,7 @@ var guidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // guid makes an id that can stand in a query of OData.
 func guid(_ *run, args []any) (any, error) {
-	s, ok := scalarText(args[0])
+	s, ok := Text(args[0])
 	if !ok {
 		return nil, wrong("needs a GUID, not %s", kindOf(args[0]))
 	}
@@ -369,7 +369,7 @@ func guid(_ *run, args []any) (any, error) {
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 
 func name(_ *run, args []any) (any, error) {
-	s, ok := scalarText(args[0])
+	s, ok := Text(args[0])
 	if !ok {
 		return nil, wrong("needs the name of a field or record type, not %s", kindOf(args[0]))
 	}

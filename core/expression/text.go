@@ -15,7 +15,7 @@ func texts(do func(r *run, s []string) (any, error)) func(*run, []any) (any, err
 	return func(r *run, args []any) (any, error) {
 		s, size := make([]string, len(args)), 0
 		for i, v := range args {
-			text, ok := scalarText(v)
+			text, ok := Text(v)
 			if !ok {
 				return nil, wrong("needs a text, not %s", kindOf(v))
 			}
@@ -47,7 +47,7 @@ func textOf(_ *run, args []any) (any, error) {
 	if isNil(args[0]) {
 		return nil, nil //nolint:nilnil // nothing stays nothing
 	}
-	s, ok := scalarText(args[0])
+	s, ok := Text(args[0])
 	if !ok {
 		return nil, wrong("%s cannot be written as a text", kindOf(args[0]))
 	}
@@ -58,7 +58,7 @@ func plainText(_ *run, args []any) (any, error) {
 	if isNil(args[0]) {
 		return nil, nil //nolint:nilnil // nothing stays nothing
 	}
-	s, ok := scalarText(args[0])
+	s, ok := Text(args[0])
 	most, also := toWhole(args[1])
 	if !ok || !also || most < 0 {
 		return nil, wrong("needs a text and a number of characters, not %s and %s", kindOf(args[0]), kindOf(args[1]))
@@ -143,7 +143,7 @@ func (r *run) joined(list []any, between string) (any, error) {
 		if isNil(v) {
 			continue
 		}
-		s, ok := scalarText(v)
+		s, ok := Text(v)
 		if !ok {
 			return nil, wrong("%s cannot be part of a text", kindOf(v))
 		}
@@ -180,7 +180,7 @@ func labelled(r *run, args []any) (any, error) {
 	}
 	var list []any
 	for _, key := range slices.Sorted(maps.Keys(object)) {
-		if value, ok := scalarText(object[key]); ok && value != "" {
+		if value, ok := Text(object[key]); ok && value != "" {
 			if err := r.fits(len(key) + len(value)); err != nil {
 				return nil, err
 			}
@@ -309,7 +309,7 @@ func unquoted(text string) (string, bool) {
 // which the text stands for itself.
 func like(before, after string) func(*run, []any) (any, error) {
 	return func(r *run, args []any) (any, error) {
-		s, ok := scalarText(args[0])
+		s, ok := Text(args[0])
 		if !ok {
 			return nil, wrong("needs a text, not %s", kindOf(args[0]))
 		}

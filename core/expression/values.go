@@ -109,8 +109,8 @@ func toWhole(v any) (int, bool) {
 	return 0, false
 }
 
-// scalarText writes a text, a number, a truth value or a fragment as text.
-func scalarText(v any) (string, bool) {
+// Text writes a text, a number, a truth value or a fragment as text.
+func Text(v any) (string, bool) {
 	switch x := v.(type) {
 	case string:
 		return x, true

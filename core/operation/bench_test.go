@@ -14,7 +14,7 @@ import (
 // BenchmarkRun is what a search costs in this room: one call, an answer of 2 KB,
 // eight fields of it in a record.
 func BenchmarkRun(b *testing.B) {
-	op, integrations := one(b, `title: Search
+	op := one(b, `title: Search
 input: [{name: phone, type: text, required: true, redact: true}]
 example: {phone: "1"}
 steps:
@@ -42,7 +42,7 @@ output:
 	require.Greater(b, len(body), 1800)
 	response := &outbound.Response{Status: 200, Header: map[string][]string{"Content-Type": {"application/json"}, "Date": {"x"}}, Body: body}
 	up := answers(func(outbound.Call) (*outbound.Response, error) { return response, nil })
-	r := runner(up, base, integrations)
+	r := runner(up, base)
 	input := map[string]any{"phone": "+41445551234"}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/integration"
 	"tandem/core/outbound"
 )
@@ -29,6 +30,7 @@ func (x *run) turn(ctx context.Context, s *step, turn int) (map[string]any, verd
 	}
 	var items []any
 	var v verdict
+	var more bool
 	for page := 0; ; page++ {
 		v, err = x.call(ctx, s, d, turn, page)
 		if err != nil {
@@ -45,18 +47,14 @@ func (x *run) turn(ctx context.Context, s *step, turn int) (map[string]any, verd
 			return nil, fail, x.broken(core.Errorf(core.ResultTooLarge, "the pages hold more than %d entries", maxItems))
 		}
 		items = append(items, list...)
-		if page+1 >= s.pages.most {
-			break
-		}
 		next, err := s.pages.next.Eval(&x.env)
 		if err != nil {
 			return nil, fail, x.broken(err)
 		}
-		more, err := d.follow(x.env.Base, next)
-		if err != nil {
+		if more, err = d.follow(x.env.Base, next); err != nil {
 			return nil, fail, x.broken(err)
 		}
-		if !more {
+		if !more || page+1 >= s.pages.most {
 			break
 		}
 	}
@@ -65,7 +63,7 @@ func (x *run) turn(ctx context.Context, s *step, turn int) (map[string]any, verd
 		"headers": x.env.Headers, "body": x.env.Body,
 	}
 	if s.pages != nil {
-		object["items"] = append([]any{}, items...)
+		object["items"], object["more"] = append([]any{}, items...), more
 	}
 	for _, e := range s.extract {
 		object[e.name], err = e.tree.Eval(&x.env)
@@ -96,8 +94,9 @@ func (x *run) items(s *step) ([]any, error) {
 func (x *run) broken(err error) error {
 	err = x.own(err)
 	x.upstream = x.env.Status
-	last := &x.result.Steps[len(x.result.Steps)-1]
+	last := x.last
 	last.State, last.Error = StepFailed, x.mask().Text(err.Error())
+	x.result.Steps[len(x.result.Steps)-1] = last // its own place, or that of one that tells less
 	return err
 }
 
@@ -108,6 +107,9 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 	}
 	kept := Step{ID: s.id, State: StepOK, Call: x.line(d)}
 	req, err := d.request(ctx)
+	if err != nil && page > 0 {
+		err = faulty("next of step %q leads to no address that can be called", s.id)
+	}
 	if err != nil {
 		return fail, x.fault(s, err)
 	}
@@ -121,10 +123,10 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 	}
 	elapsed := core.Stopwatch()
 	answer, err := x.o.Upstream.Call(ctx, outbound.Call{
-		Tenant: x.req.Tenant, Name: x.in.ID, Request: req,
+		Tenant: x.req.Tenant, Name: x.op.in.ID, Request: req,
 		Deadline:   max(left, time.Millisecond),
 		Repeatable: s.reads || s.key != "",
-		Credential: x.credential, Limits: x.in.Limits, Errors: x.in.Errors,
+		Credential: x.credential, Limits: x.op.in.Limits, Errors: x.op.in.Errors,
 	})
 	kept.Duration = elapsed()
 	if s.writes && mayHaveWritten(answer, err) {
@@ -184,7 +186,13 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 	}
 	body, broken := decode(answer.Body)
 	x.env.Body, x.env.Status, x.env.Headers = body, answer.Status, lower(answer.Header)
+	if err := x.late(ctx, nil); err != nil {
+		return fail, err
+	}
 	good := answer.Status >= 200 && answer.Status < 300
+	if good && broken == errLarge { //nolint:errorlint // decode's own, never wrapped
+		return fail, core.Errorf(core.ResultTooLarge, "the answer is %s", broken)
+	}
 	if good && broken != nil {
 		return fail, &core.Error{
 			Kind: core.Uncertain, Code: CodeBrokenAnswer,
@@ -192,7 +200,7 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 		}
 	}
 	if !good && err == nil {
-		err = outbound.Judge(outbound.Call{Request: req, Errors: x.in.Errors}, answer)
+		err = outbound.Judge(outbound.Call{Request: req, Errors: x.op.in.Errors}, answer)
 	}
 	if !good {
 		err = x.said(err)
@@ -264,7 +272,7 @@ func (r *rule) error(x *run, err error) error {
 	if fault != nil {
 		return fault
 	}
-	if text, ok := scalar(message); ok && text != "" {
+	if text, ok := expression.Text(message); ok && text != "" {
 		e.Message = clean(text, maxMessage)
 	}
 	return e
@@ -276,7 +284,7 @@ func (x *run) said(err error) error {
 	if !ok {
 		return err
 	}
-	for _, path := range x.in.ErrorTexts {
+	for _, path := range x.op.in.ErrorTexts {
 		if text, ok := integration.Dig(x.env.Body, path).(string); ok {
 			if text = clean(text, maxSaid); text != "" {
 				more := *e
@@ -343,10 +351,13 @@ func (x *run) detail(kept *Step, d *draft, req *http.Request, answer *outbound.R
 		return
 	}
 	kept.Answer = &Exchange{Line: fmt.Sprintf("%d %s", answer.Status, http.StatusText(answer.Status)), Headers: m.headers(answer.Header)}
-	switch body, err := decode(answer.Body); {
-	case err != nil:
-		kept.Answer.Body = cut(m.Text(strings.ToValidUTF8(string(answer.Body[:min(len(answer.Body), 4*maxBody)]), "?")), maxBody)
-	case len(answer.Body) > 0:
-		kept.Answer.Body = m.document(body, maxBody)
+	plain := strings.ToValidUTF8(string(answer.Body[:min(len(answer.Body), 4*maxBody)]), "?")
+	switch {
+	case x.env.Body != nil:
+		kept.Answer.Body = m.document(x.env.Body, maxBody)
+	case strings.HasPrefix(strings.TrimSpace(plain), "{"), strings.HasPrefix(strings.TrimSpace(plain), "["): // its keys cannot be told
+		kept.Answer.Body = fmt.Sprintf("%d bytes of JSON that could not be read", len(answer.Body))
+	default:
+		kept.Answer.Body = cut(m.Text(plain), maxBody)
 	}
 }

@@ -1,18 +1,14 @@
 package operation
 
-import (
-	"tandem/core/expression"
-	"tandem/core/integration"
-)
+import "tandem/core/expression"
 
 // Catalogue is what a set of mapping files says about operations. It never
 // changes; nobody changes what it returns.
 type Catalogue struct {
-	all          []*Operation // by integration, name
-	index        map[[2]string]*Operation
-	entities     map[string]*expression.Entities
-	tests        map[*Operation][]*Test
-	integrations *integration.Catalogue
+	all      []*Operation // by integration, name
+	index    map[[2]string]*Operation
+	entities map[string]*expression.Entities
+	tests    map[*Operation][]*Test
 }
 
 // Operation returns an operation of an integration by its name.

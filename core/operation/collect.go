@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"tandem/core/expression"
 )
 
 // Where documents say of which field a value is: {field: Email, value: ...},
@@ -54,7 +56,7 @@ func (m *Mask) collect(v any, all bool) {
 			m.collect(inner, all)
 		}
 	default:
-		text, ok := scalar(v)
+		text, ok := expression.Text(v)
 		if _, isBool := v.(bool); all && ok && !isBool {
 			m.hide(strings.TrimSpace(text))
 		}
@@ -78,7 +80,7 @@ func (m *Mask) condition(object map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		low, v := strings.ToLower(key), object[key]
 		filter, isText := v.(string)
-		_, isScalar := scalar(v)
+		_, isScalar := expression.Text(v)
 		switch {
 		case low == "filter" && isText:
 			m.filter(filter)

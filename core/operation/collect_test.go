@@ -23,7 +23,7 @@ output: = input
 // in one place and its value in another.
 func TestValuesAreMaskedByTheFieldBesideThem(t *testing.T) {
 	t.Parallel()
-	op, _ := one(t, searching)
+	op := one(t, searching)
 	m := op.Mask(map[string]any{"fields": map[string]any{"list": []any{map[string]any{"field": "EMAIL", "value": "jane@acme.example"}}}})
 	require.JSONEq(t, `{
 		"records": [{"display": "[redacted]", "fields": [
@@ -48,7 +48,7 @@ func TestValuesAreMaskedByTheFieldBesideThem(t *testing.T) {
 
 func TestOnlyValuesOfConditionsAreMasked(t *testing.T) {
 	t.Parallel()
-	op, _ := one(t, searching)
+	op := one(t, searching)
 	search := []any{
 		map[string]any{"entity": "Contact", "field": "LastName", "operator": "contains", "value": "Nov_k's", "join": "or"},
 		map[string]any{"entity": "Contact", "filter": "Phone = '+41 44 555 12 34'"},

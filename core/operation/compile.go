@@ -4,10 +4,8 @@ import (
 	"maps"
 	"path"
 	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -32,14 +30,14 @@ func (l *loader) operation() *Operation {
 		return nil // found by Decode
 	}
 	op := &Operation{
-		Integration: id, Name: name, Title: f.Title.Value, Description: f.Description, File: l.file.Path,
+		Integration: id, Name: name, Title: f.Title.Value, Description: f.Description, File: l.file.Path, in: l.in,
 		Inputs: l.inputs(f), Strict: f.Strict, program: &program{},
 	}
 	for _, key := range shorten(l, f.Redact, maxRedact, "entries of redact", f.Pos) {
 		op.Redact = append(op.Redact, key.Value)
 	}
 	op.program.secret = secretKeys(op)
-	names := expression.Names{Inputs: make([]string, 0, len(op.Inputs)), Steps: map[string][]string{}, Entities: l.set}
+	names := expression.Names{Inputs: make([]string, 0, len(op.Inputs)), Steps: map[string][]string{}, Entities: l.set, Patterns: &l.patterns}
 	for _, in := range op.Inputs {
 		names.Inputs = append(names.Inputs, in.Name)
 	}
@@ -51,7 +49,7 @@ func (l *loader) operation() *Operation {
 		l.step(op, s, &names, try)
 	}
 	op.program.output = l.tree(f.Output, names)
-	try.output(f.Output, names, op.program.output)
+	try.output(f.Output, op.program.output)
 	return op
 }
 
@@ -75,7 +73,7 @@ func (l *loader) value(op *Operation, v valueEntry, names *expression.Names, try
 
 // tree compiles a tree; nil when there is no node.
 func (l *loader) tree(node *yaml.Node, names expression.Names) *expression.Tree {
-	if node == nil {
+	if node == nil || l.full() {
 		return nil
 	}
 	t, findings := expression.CompileTree(l.file, node, names)
@@ -85,7 +83,7 @@ func (l *loader) tree(node *yaml.Node, names expression.Names) *expression.Tree 
 
 // text compiles a scalar that must be an expression; nil when there is no node.
 func (l *loader) text(node *yaml.Node, names expression.Names) *expression.Program {
-	if node == nil {
+	if node == nil || l.full() {
 		return nil
 	}
 	p, findings := expression.CompileText(l.file, node, names)
@@ -137,7 +135,7 @@ func (l *loader) limits(in *Input, e inputEntry) {
 	case e.Of.Given() && in.Of != "text" && in.Of != "object":
 		l.add(e.Of.Pos, "of must be text or object")
 	}
-	in.pattern = l.pattern(e.Pattern)
+	in.pattern = l.pattern(e.Pattern, in.Max)
 	for _, o := range shorten(l, e.Options, maxOptions, "options", e.Pos) {
 		if o.Value == "" || slices.Contains(in.Options, o.Value) {
 			l.add(o.Pos, "options are texts that differ")
@@ -150,7 +148,7 @@ func (l *loader) limits(in *Input, e inputEntry) {
 	if e.Required {
 		l.at(e.Default, "an input that is required needs no default")
 	}
-	value := literal(e.Default)
+	value := l.literal(e.Default)
 	switch value.(type) {
 	case map[string]any, []any:
 		l.at(e.Default, "a default is a text, a number or true or false")
@@ -176,26 +174,21 @@ func (l *loader) noText(e inputEntry) {
 	}
 }
 
-// pattern compiles a pattern so that it must match all of a value.
-func (l *loader) pattern(t mapping.Text) *regexp.Regexp {
+// pattern compiles a pattern, which must match all of a value. What it may cost
+// with values of the longest kind is counted.
+func (l *loader) pattern(t mapping.Text, most int) *expression.Pattern {
 	if t.Value == "" {
 		return nil
 	}
-	if utf8.RuneCountInString(t.Value) > maxPattern {
-		l.add(t.Pos, "a pattern has at most %d characters", maxPattern)
+	p, why := l.patterns.Compile(t.Value, true)
+	if why != "" {
+		l.add(t.Pos, "%s", why)
 		return nil
 	}
-	// Alone first: "a)|(b" would get out of the brackets below.
-	if _, err := syntax.Parse(t.Value, syntax.Perl); err != nil {
-		l.add(t.Pos, "the pattern is not a regular expression: %s", mapping.Quote(err.Error()))
-		return nil
+	if l.matching += most * p.Size; most > maxMatched || l.matching > maxMatching {
+		l.add(t.Pos, "the pattern is too much work for a text of %d characters: set a smaller max", most)
 	}
-	compiled, err := regexp.Compile("^(?:" + t.Value + ")$")
-	if err != nil {
-		l.add(t.Pos, "the pattern is not a regular expression: %s", mapping.Quote(err.Error()))
-		return nil
-	}
-	return compiled
+	return p
 }
 
 // named compiles the trees of a mapping, by name.

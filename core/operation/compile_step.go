@@ -20,7 +20,7 @@ var (
 	codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 
 	methods  = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
-	reserved = []string{"status", "headers", "body", "items", "each", "ok", "ran"} // in the object of a step
+	reserved = []string{"status", "headers", "body", "items", "each", "ok", "ran", "more"} // in the object of a step
 	thens    = map[string]verdict{"continue": goOnAsBad, "stop": stop, "fail": fail}
 )
 
@@ -57,7 +57,7 @@ func (l *loader) step(op *Operation, e stepEntry, names *expression.Names, try *
 	s.extract = l.extract(e, answer)
 	op.Writes = op.Writes || s.writes
 	op.program.steps = append(op.program.steps, s)
-	try.step(&op.program.steps[len(op.program.steps)-1], e, *names, inner)
+	try.step(&op.program.steps[len(op.program.steps)-1], e)
 
 	extracts := []string{}
 	for _, x := range s.extract {
@@ -101,11 +101,17 @@ func (l *loader) request(s *step, e stepEntry, names expression.Names) {
 	}
 	s.query = l.named(r.Query, "query", names, r.Pos)
 	s.headers = l.named(r.Headers, "headers", names, r.Pos)
+	seen := map[string]bool{}
+	for _, name := range sortedKeys(r.Headers) {
+		l.header(name)
+		canonical := http.CanonicalHeaderKey(name.Value)
+		if seen[canonical] {
+			l.add(name.Pos, "duplicate header %s", mapping.Quote(name.Value))
+		}
+		seen[canonical] = true
+	}
 	for i := range s.headers {
 		s.headers[i].name = http.CanonicalHeaderKey(s.headers[i].name)
-	}
-	for name := range r.Headers {
-		l.header(name)
 	}
 	s.body = l.tree(r.Body, names)
 	if e.IdempotencyKey.Given() {

@@ -15,7 +15,6 @@ import (
 	"tandem/core"
 	"tandem/core/expression"
 	"tandem/core/integration"
-	"tandem/core/mapping"
 )
 
 // What examples and tests have instead of a request of their own.
@@ -44,7 +43,7 @@ func (l *loader) example(op *Operation, f operationFile) *trial {
 			l.add(f.Pos, "an example is missing: it must satisfy input")
 		}
 		t.node, t.off = l.file.Root, len(op.Inputs) > 0
-	} else if values, ok := literal(f.Example).(map[string]any); ok {
+	} else if values, ok := l.literal(f.Example).(map[string]any); ok {
 		op.Example = values
 	} else {
 		l.at(f.Example, "the example must be a mapping of inputs to values")
@@ -135,12 +134,6 @@ func (t *trial) failed(node *yaml.Node, err error) {
 	t.l.add(pos, "with the example: %s", strings.ReplaceAll(what, "\n", " "))
 }
 
-// alone are the names without those that an answer gives.
-func alone(names expression.Names) expression.Names {
-	names.Steps, names.Answer = nil, false
-	return names
-}
-
 // value evaluates a named value.
 func (t *trial) value(v valueEntry, tree *expression.Tree) {
 	if t.off || len(t.l.findings) > 0 {
@@ -154,11 +147,8 @@ func (t *trial) value(v valueEntry, tree *expression.Tree) {
 }
 
 // output evaluates the output unless it needs an answer.
-func (t *trial) output(node *yaml.Node, names expression.Names, tree *expression.Tree) {
-	if t.off || len(t.l.findings) > 0 {
-		return
-	}
-	if _, findings := expression.CompileTree(t.l.file, node, alone(names)); len(findings) > 0 {
+func (t *trial) output(node *yaml.Node, tree *expression.Tree) {
+	if t.off || len(t.l.findings) > 0 || tree.Answer {
 		return
 	}
 	if _, err := tree.Eval(&t.env); err != nil {
@@ -167,11 +157,8 @@ func (t *trial) output(node *yaml.Node, names expression.Names, tree *expression
 }
 
 // text evaluates an expression unless it needs an answer.
-func (t *trial) text(node *yaml.Node, names expression.Names, p *expression.Program) (any, bool) {
-	if t.off || p == nil || len(t.l.findings) > 0 {
-		return nil, false
-	}
-	if _, findings := expression.CompileText(t.l.file, node, alone(names)); len(findings) > 0 {
+func (t *trial) text(node *yaml.Node, p *expression.Program) (any, bool) {
+	if t.off || p.Answer {
 		return nil, false
 	}
 	value, err := p.Eval(&t.env)
@@ -184,12 +171,12 @@ func (t *trial) text(node *yaml.Node, names expression.Names, p *expression.Prog
 
 // step evaluates the request of a step if it needs no answer and the step would
 // run with the example.
-func (t *trial) step(s *step, e stepEntry, outer, names expression.Names) {
+func (t *trial) step(s *step, e stepEntry) {
 	if t.off || len(t.l.findings) > 0 {
 		return
 	}
 	if e.When != nil {
-		value, ok := t.text(e.When, outer, s.when)
+		value, ok := t.text(e.When, s.when)
 		if !ok || value == false {
 			return
 		}
@@ -199,7 +186,7 @@ func (t *trial) step(s *step, e stepEntry, outer, names expression.Names) {
 		}
 	}
 	if e.ForEach != nil {
-		value, ok := t.text(e.ForEach, outer, s.forEach)
+		value, ok := t.text(e.ForEach, s.forEach)
 		list, isList := value.([]any)
 		if !ok || value == nil || isList && len(list) == 0 {
 			return
@@ -211,7 +198,7 @@ func (t *trial) step(s *step, e stepEntry, outer, names expression.Names) {
 		t.env.Loops, t.env.Index = map[string]any{s.as: list[0]}, 0
 		defer func() { t.env.Loops = nil }()
 	}
-	if !t.requestNeedsNothing(e.Request, names) {
+	if s.needsAnswer() {
 		return
 	}
 	d, err := s.build(&t.env)
@@ -223,22 +210,10 @@ func (t *trial) step(s *step, e stepEntry, outer, names expression.Names) {
 	}
 }
 
-// requestNeedsNothing tells whether no part of a request needs an answer.
-func (t *trial) requestNeedsNothing(r requestEntry, names expression.Names) bool {
-	names = alone(names)
-	_, findings := expression.CompilePath(t.l.file, r.Path, names)
-	nodes := []*yaml.Node{r.Body}
-	for _, entries := range []map[mapping.Text]*yaml.Node{r.Query, r.Headers} {
-		for _, node := range entries {
-			nodes = append(nodes, node)
-		}
-	}
-	for _, node := range nodes {
-		if node != nil && len(findings) == 0 {
-			_, findings = expression.CompileTree(t.l.file, node, names)
-		}
-	}
-	return len(findings) == 0
+// needsAnswer tells whether a part of a step's request does.
+func (s *step) needsAnswer() bool {
+	needs := func(n named) bool { return n.tree.Answer }
+	return s.path.Answer || s.body != nil && s.body.Answer || slices.ContainsFunc(s.query, needs) || slices.ContainsFunc(s.headers, needs)
 }
 
 // node stands for the place of the request.

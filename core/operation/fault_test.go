@@ -108,8 +108,8 @@ output: {name: "= steps.get.name"}
 			})
 			require.NoError(t, err)
 			t.Cleanup(client.Close)
-			op, integrations := one(t, file)
-			r := runner(client, server.URL, integrations)
+			op := one(t, file)
+			r := runner(client, server.URL)
 			timeout := 10 * time.Second
 			if c.name == "hang" {
 				timeout = 200 * time.Millisecond
@@ -172,8 +172,8 @@ output: = steps.post.body
 			})
 			require.NoError(t, err)
 			t.Cleanup(client.Close)
-			op, integrations := one(t, strings.Replace(file, c.old, c.put, 1))
-			_, err = runner(client, server.URL, integrations).Run(t.Context(), operation.Request{Tenant: "t1", Operation: op, ID: "a"})
+			op := one(t, strings.Replace(file, c.old, c.put, 1))
+			_, err = runner(client, server.URL).Run(t.Context(), operation.Request{Tenant: "t1", Operation: op, ID: "a"})
 			require.Equal(t, c.calls == 1, err != nil)
 			require.Equal(t, c.calls, calls.Load())
 			first := <-keys

@@ -32,7 +32,8 @@ const (
 	defaultEntries = 100  // of a list
 	maxText        = 100_000
 	maxEntries     = 1000
-	maxPattern     = 200 // characters
+	maxMatched     = 64 << 10  // characters of a text with a pattern
+	maxMatching    = 8_000_000 // of all such texts, by the instructions of their patterns: a tenth of a second
 )
 
 // operationFile is the form of <integration>/<operation>.yaml.

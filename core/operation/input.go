@@ -6,12 +6,12 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/mapping"
 )
 
@@ -109,8 +109,11 @@ func (in *Input) accept(value any) (any, string) {
 		}
 		return nil, "must be true or false"
 	case "time":
-		if t, ok := moment(value); ok {
-			return t, ""
+		if n, ok := numeric(value).(int); ok {
+			value = n // scripts send everything as text
+		}
+		if t, err := expression.ReadTime(value); err == nil {
+			return stamp(t), ""
 		}
 		return nil, "must be a time such as 2026-01-31T13:45:00Z"
 	case "object":
@@ -147,29 +150,17 @@ func (in *Input) list(value any) (any, string) {
 }
 
 func (in *Input) text(value any) (any, string) {
-	var text string
-	switch v := value.(type) {
-	case string:
-		text = v
-	case bool:
-		text = strconv.FormatBool(v)
-	case json.Number:
-		text = v.String()
-	case float64:
-		text = strconv.FormatFloat(v, 'f', -1, 64)
-	case int:
-		text = strconv.Itoa(v)
-	default:
-		return nil, "must be a text"
-	}
+	text, ok := expression.Text(value)
 	switch {
+	case !ok:
+		return nil, "must be a text"
 	case !utf8.ValidString(text):
 		return nil, "holds signs that are no text"
 	case utf8.RuneCountInString(text) > in.Max:
 		return nil, fmt.Sprintf("must have %d characters or less", in.Max)
 	case len(in.Options) > 0 && !slices.Contains(in.Options, text):
 		return nil, "must be one of " + strings.Join(in.Options, ", ")
-	case in.pattern != nil && !in.pattern.MatchString(text):
+	case in.pattern != nil && !in.pattern.Matches(text):
 		return nil, "does not have the right form"
 	}
 	return text, ""
@@ -216,24 +207,6 @@ func boolean(value any) (b, ok bool) {
 		}
 	}
 	return false, false
-}
-
-// moments are the forms of times; those without a zone are in UTC.
-var moments = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05", "2006-01-02"}
-
-// moment is a time as RFC 3339 in UTC; numbers are milliseconds since 1970.
-func moment(value any) (string, bool) {
-	if text, ok := value.(string); ok {
-		for _, form := range moments {
-			if t, err := time.Parse(form, strings.TrimSpace(text)); err == nil {
-				return stamp(t), true
-			}
-		}
-	}
-	if ms, ok := numeric(value).(int); ok && ms >= 0 && ms < 253402300800000 { // the year 10000
-		return stamp(time.UnixMilli(int64(ms))), true
-	}
-	return "", false
 }
 
 // stamp is how expressions see a time.

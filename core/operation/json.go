@@ -4,22 +4,37 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strconv"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"tandem/core/expression"
 )
 
 // exact is the largest whole number up to which float64 has them all.
 const exact = 1 << 53
 
-var errBroken = errors.New("no JSON document in UTF-8")
+// What a document may be at most: decoded it takes many times its size.
+const (
+	maxDocument = 2 << 20 // bytes
+	maxNodes    = 200_000 // values
+)
+
+var (
+	errBroken = errors.New("no JSON document in UTF-8")
+	errLarge  = fmt.Errorf("larger than %d MB, or of more than %d values", maxDocument>>20, maxNodes)
+)
 
 // decode reads a JSON document; nil for an empty one. Whole numbers become int,
 // others float64, and those that neither can hold stay texts.
 func decode(data []byte) (any, error) {
+	if len(data) > maxDocument || nodes(data) > maxNodes {
+		return nil, errLarge
+	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, nil //nolint:nilnil // an empty body is no document and no fault
@@ -37,6 +52,22 @@ func decode(data []byte) (any, error) {
 		return nil, errBroken
 	}
 	return settle(v), nil
+}
+
+// nodes is about how many values a document holds.
+func nodes(data []byte) int {
+	n, quoted := 1, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 // settle turns the numbers of a decoded document, in place, into those that
@@ -113,41 +144,26 @@ func digits(text string) int {
 }
 
 // literal is the value that a node holds as it stands there.
-func literal(node *yaml.Node) any {
+func (l *loader) literal(node *yaml.Node) any {
 	switch {
 	case node == nil:
 		return nil
 	case node.Kind == yaml.MappingNode:
 		all := make(map[string]any, len(node.Content)/2)
 		for i := 0; i+1 < len(node.Content); i += 2 {
-			all[node.Content[i].Value] = literal(node.Content[i+1])
+			all[node.Content[i].Value] = l.literal(node.Content[i+1])
 		}
 		return all
 	case node.Kind == yaml.SequenceNode:
 		all := make([]any, len(node.Content))
 		for i, inner := range node.Content {
-			all[i] = literal(inner)
+			all[i] = l.literal(inner)
 		}
 		return all
 	}
-	switch node.Tag {
-	case "!!null":
-		return nil
-	case "!!bool":
-		var b bool
-		if node.Decode(&b) == nil {
-			return b
-		}
-	case "!!int":
-		var n int
-		if node.Decode(&n) == nil {
-			return n
-		}
-	case "!!float":
-		var x float64
-		if node.Decode(&x) == nil && !math.IsNaN(x) && !math.IsInf(x, 0) {
-			return x
-		}
+	value, why := expression.Scalar(node)
+	if why != "" {
+		l.at(node, "%s", why)
 	}
-	return node.Value
+	return value
 }

@@ -26,10 +26,9 @@ const mixed = "cxone"
 // understood, which is not good for serving.
 func Load(set *mapping.Set, integrations *integration.Catalogue) (*Catalogue, []mapping.Finding) {
 	c := &Catalogue{
-		index:        map[[2]string]*Operation{},
-		entities:     map[string]*expression.Entities{},
-		tests:        map[*Operation][]*Test{},
-		integrations: integrations,
+		index:    map[[2]string]*Operation{},
+		entities: map[string]*expression.Entities{},
+		tests:    map[*Operation][]*Test{},
 	}
 	files := folders(set)
 	findings := files.wrong
@@ -124,8 +123,14 @@ type loader struct {
 	file     mapping.File
 	in       *integration.Integration // nil: its file is wrong
 	set      *expression.Entities
+	patterns expression.Patterns
+	matching int // characters by instructions that the patterns of the inputs may take
 	findings []mapping.Finding
 }
+
+// full tells whether there are more findings than a person reads: then nothing
+// more is looked for.
+func (l *loader) full() bool { return len(l.findings) >= maxFindings }
 
 func (l *loader) add(pos mapping.Pos, format string, args ...any) {
 	l.findings = append(l.findings, l.file.AtPos(pos, format, args...))

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"tandem/core/expression"
 )
 
 const (
@@ -291,7 +293,7 @@ func (w *writer) value(v any, depth int) {
 
 // other writes a number, or whatever else JSON knows.
 func (w *writer) other(v any) {
-	text, ok := scalar(v)
+	text, ok := expression.Text(v)
 	if ok && w.mask.Text(text) != text {
 		w.text(masked)
 		return

@@ -33,7 +33,7 @@ output: = steps.find.body
 
 func TestMask(t *testing.T) {
 	t.Parallel()
-	op, _ := one(t, private)
+	op := one(t, private)
 	m := op.Mask(map[string]any{
 		"phone": "+41 44 555 12 34", "note": `He said "ho" & left`, "name": "Ann",
 		"people": []any{map[string]any{"x": "Fritz", "n": float64(987654)}, "abc"},

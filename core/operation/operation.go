@@ -2,10 +2,10 @@ package operation
 
 import (
 	"context"
-	"regexp"
 	"time"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/integration"
 	"tandem/core/outbound"
 )
@@ -24,6 +24,7 @@ type Operation struct {
 	Example     map[string]any
 	Writes      bool // it may change something at the vendor
 
+	in      *integration.Integration // of the set that it was loaded with
 	program *program
 }
 
@@ -40,7 +41,7 @@ type Input struct {
 	MayBeEmpty bool // of a text: "" is a value, not none
 	Help       string
 
-	pattern *regexp.Regexp // of a text, anchored at both ends; nil: anything
+	pattern *expression.Pattern // of all of a text; nil: anything
 }
 
 // Upstream makes calls; *outbound.Client is one.
@@ -136,8 +137,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Options is what a Runner is lent. All of it may be called from several
 // goroutines at once.
 type Options struct {
-	Upstream     Upstream
-	Connections  Connections
-	Integrations func() *integration.Catalogue
-	Clock        core.Clock
+	Upstream    Upstream
+	Connections Connections
+	Clock       core.Clock
 }

@@ -10,16 +10,10 @@ import (
 	"strings"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/integration"
 	"tandem/core/outbound"
 )
-
-// Recorded returns an upstream that plays the answers of a test, in their
-// order, and the connection of the test. They are for one run.
-func Recorded(t *Test) (Upstream, Connections) {
-	p := &player{test: t}
-	return p, p
-}
 
 // player plays the recorded exchanges of a test and notes what differs.
 type player struct {
@@ -128,7 +122,7 @@ func texts(value any) any {
 		}
 		return all
 	}
-	if text, ok := scalar(value); ok {
+	if text, ok := expression.Text(value); ok {
 		return text
 	}
 	return value
@@ -171,10 +165,7 @@ func (c *Catalogue) RunTest(ctx context.Context, op *Operation, t *Test) (*Resul
 // differences are those of the calls only. The error is that of Run.
 func (c *Catalogue) Play(ctx context.Context, op *Operation, t *Test, input map[string]any) (*Result, []string, error) {
 	p := &player{test: t}
-	runner := NewRunner(Options{
-		Upstream: p, Connections: p, Clock: t.Clock(),
-		Integrations: func() *integration.Catalogue { return c.integrations },
-	})
+	runner := NewRunner(Options{Upstream: p, Connections: p, Clock: still(t.Now)})
 	req := t.Request
 	req.Operation, req.Input, req.Detail = op, input, true
 	result, err := runner.Run(ctx, req)

@@ -60,7 +60,7 @@ func document(depth int) *rapid.Generator[any] {
 // every run ends in time with a result or an error that has a kind.
 func TestAnyInputAndAnswer(t *testing.T) {
 	t.Parallel()
-	op, integrations := one(t, anything)
+	op := one(t, anything)
 	rapid.Check(t, func(t *rapid.T) {
 		input := rapid.MapOfN(rapid.SampledFrom([]string{"text", "number", "list", "object", "time", "other"}), document(3), 0, 6).Draw(t, "input")
 		status := rapid.SampledFrom([]int{200, 200, 200, 201, 204, 302, 400, 404, 409, 429, 500}).Draw(t, "status")
@@ -74,7 +74,7 @@ func TestAnyInputAndAnswer(t *testing.T) {
 			return answer(call, status, string(body))
 		})
 		elapsed := core.Stopwatch()
-		result, err := runner(up, base, integrations).Run(t.Context(), operation.Request{
+		result, err := runner(up, base).Run(t.Context(), operation.Request{
 			Tenant: "t1", Operation: op, Input: input, Detail: true, Timeout: 5 * time.Second,
 		})
 		require.NotNil(t, result)
@@ -101,14 +101,14 @@ func TestAnyInputAndAnswer(t *testing.T) {
 
 func FuzzInput(f *testing.F) {
 	f.Add([]byte(`{"text": "+41 44 555 12 34", "number": "1e3", "list": [1, {"a": 2}], "object": {}, "time": 0}`), []byte(`{"a": [1], "b": "/x"}`))
-	op, integrations := one(f, anything)
+	op := one(f, anything)
 	f.Fuzz(func(t *testing.T, given, body []byte) {
 		var input map[string]any
 		if json.Unmarshal(given, &input) != nil {
 			return
 		}
 		up := answers(func(call outbound.Call) (*outbound.Response, error) { return answer(call, 200, string(body)) })
-		result, _ := runner(up, base, integrations).Run(t.Context(), operation.Request{Tenant: "t1", Operation: op, Input: input, Detail: true})
+		result, _ := runner(up, base).Run(t.Context(), operation.Request{Tenant: "t1", Operation: op, Input: input, Detail: true})
 		_ = op.Mask(input).JSON(result.Output)
 	})
 }

@@ -126,9 +126,6 @@ type ExpectedError struct {
 	Message string // part of it
 }
 
-// Clock returns the clock of the test's runs.
-func (t *Test) Clock() core.Clock { return still(t.Now) }
-
 // tests makes the tests of one file.
 func (l *loader) tests() []*Test {
 	var f testsFile
@@ -170,7 +167,7 @@ func (l *loader) test(e testEntry) *Test {
 	if (e.Result == nil) == (e.Error == nil) {
 		l.add(e.Pos, "a test has either a result or an error")
 	}
-	t.Result = literal(e.Result)
+	t.Result = l.literal(e.Result)
 	if e.Error != nil {
 		l.oneOf(e.Error.Kind, "kind", kindNames())
 		t.Error = &ExpectedError{
@@ -212,7 +209,7 @@ func (l *loader) exchange(e exchangeEntry) Recording {
 	r := Recording{
 		Line: e.Line, Method: e.Request.Method.Value, Path: e.Request.Path.Value,
 		Query: l.object(e.Request.Query, "query"), Headers: e.Request.Headers,
-		Body: literal(e.Request.Body), HasBody: e.Request.Body != nil, Fault: e.Fault.Value,
+		Body: l.literal(e.Request.Body), HasBody: e.Request.Body != nil, Fault: e.Fault.Value,
 	}
 	l.oneOf(e.Fault, "fault", []string{"timeout", "refused"})
 	if (e.Answer == nil) == (e.Fault.Value == "") {
@@ -233,7 +230,7 @@ func (l *loader) exchange(e exchangeEntry) Recording {
 	case e.Answer.Body != nil && e.Answer.Text.Given():
 		l.add(e.Answer.Text.Pos, "an answer has either a body or a text")
 	case e.Answer.Body != nil:
-		r.Answer = compact(literal(e.Answer.Body))
+		r.Answer = compact(l.literal(e.Answer.Body))
 	default:
 		r.Answer = []byte(e.Answer.Text.Value)
 	}
@@ -245,7 +242,7 @@ func (l *loader) object(node *yaml.Node, key string) map[string]any {
 	if node == nil {
 		return nil
 	}
-	values, ok := literal(node).(map[string]any)
+	values, ok := l.literal(node).(map[string]any)
 	if !ok {
 		l.at(node, "%s must be a mapping of keys to values", key)
 	}

@@ -6,8 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
-	"tandem/core/integration"
-	"tandem/core/operation"
 )
 
 const update = `title: Update
@@ -113,27 +111,22 @@ func TestRunTest(t *testing.T) {
 	}
 }
 
-func TestRecorded(t *testing.T) {
+func TestPlay(t *testing.T) {
 	t.Parallel()
-	catalogue, integrations, _ := load(t, map[string]string{"update.yaml": update, "update_test.yaml": tests(readIt + writeIt + gives)})
+	catalogue, _, _ := load(t, map[string]string{"update.yaml": update, "update_test.yaml": tests(readIt + writeIt + gives)})
 	op, _ := catalogue.Operation("acme", "update")
 	test := catalogue.Tests(op)[0]
 	require.Equal(t, 2, test.Line)
-	up, connections := operation.Recorded(test)
-	req := test.Request
-	req.Operation, req.Input, req.Detail = op, test.Input, true
-	r := operation.NewRunner(operation.Options{
-		Upstream: up, Connections: connections, Clock: test.Clock(), Integrations: func() *integration.Catalogue { return integrations },
-	})
-	result, err := r.Run(t.Context(), req)
+	result, differences, err := catalogue.Play(t.Context(), op, test, test.Input)
 	require.NoError(t, err)
+	require.Empty(t, differences)
 	require.Equal(t, test.Result, result.Output)
 	require.Equal(t, "GET https://acme.acme.example/api/people/7?fields=a&fields=b", result.Steps[0].Request.Line)
 	require.JSONEq(t, `{"name":"New","was":"Old"}`, result.Steps[1].Request.Body)
 	require.Equal(t, "200 OK", result.Steps[0].Answer.Line)
 	require.JSONEq(t, `{"name":"Old"}`, result.Steps[0].Answer.Body)
 
-	result, differences, err := catalogue.Play(t.Context(), op, test, map[string]any{"id": "8"})
+	result, differences, err = catalogue.Play(t.Context(), op, test, map[string]any{"id": "8"})
 	require.NoError(t, err)
 	require.NotNil(t, result.Output)
 	require.Contains(t, differences, "exchange 1: path: want /people/7, got /people/8")

@@ -84,7 +84,7 @@ func (d *draft) set(name string, value any) error {
 		if v == nil {
 			continue
 		}
-		text, ok := scalar(v)
+		text, ok := expression.Text(v)
 		if !ok {
 			return faulty("the query parameter %q is no text, number or truth value", name)
 		}
@@ -96,23 +96,6 @@ func (d *draft) set(name string, value any) error {
 	}
 	d.query[name] = texts
 	return nil
-}
-
-func scalar(v any) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case bool:
-		return strconv.FormatBool(v), true
-	case int:
-		return strconv.Itoa(v), true
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), true
-	case json.Number:
-		return v.String(), true
-	default:
-		return "", false
-	}
 }
 
 // request makes the request of a draft.

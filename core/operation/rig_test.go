@@ -60,13 +60,13 @@ func load(t testing.TB, files map[string]string) (*operation.Catalogue, *integra
 }
 
 // one loads one operation without findings.
-func one(t testing.TB, text string) (*operation.Operation, *integration.Catalogue) {
+func one(t testing.TB, text string) *operation.Operation {
 	t.Helper()
-	c, integrations, findings := load(t, map[string]string{"one.yaml": text, "entities.yaml": entities})
+	c, _, findings := load(t, map[string]string{"one.yaml": text, "entities.yaml": entities})
 	require.Empty(t, findings)
 	op, ok := c.Operation("acme", "one")
 	require.True(t, ok)
-	return op, integrations
+	return op
 }
 
 // answers is an Upstream that answers from a function.
@@ -87,18 +87,15 @@ const base = "https://t1.acme.example/api"
 
 var moment = time.Date(2026, 5, 6, 7, 8, 9, 10e6, time.UTC)
 
-func runner(up operation.Upstream, to string, integrations *integration.Catalogue) *operation.Runner {
-	return operation.NewRunner(operation.Options{
-		Upstream: up, Connections: at(to), Clock: coretest.NewClock(moment),
-		Integrations: func() *integration.Catalogue { return integrations },
-	})
+func runner(up operation.Upstream, to string) *operation.Runner {
+	return operation.NewRunner(operation.Options{Upstream: up, Connections: at(to), Clock: coretest.NewClock(moment)})
 }
 
 // play runs an operation whose calls are answered by the function.
 func play(t testing.TB, text string, input map[string]any, up answers) (*operation.Result, error) {
 	t.Helper()
-	op, integrations := one(t, text)
-	return runner(up, base, integrations).Run(t.Context(), operation.Request{
+	op := one(t, text)
+	return runner(up, base).Run(t.Context(), operation.Request{
 		Tenant: "t1", Operation: op, Input: input, ContactID: "4711", ID: "run-1", Detail: true,
 	})
 }

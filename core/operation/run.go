@@ -14,9 +14,9 @@ import (
 
 const (
 	defaultTimeout = 30 * time.Second
-	maxKept        = 200      // steps of a result
-	maxAnswers     = 20 << 20 // bytes of all answers of a run
-	maxItems       = 10_000   // of all pages of a step
+	maxKept        = 200     // steps of a result
+	maxAnswers     = 8 << 20 // bytes of all answers of a run
+	maxItems       = 10_000  // of all pages of a step
 )
 
 // Runner runs operations. It may be used by several goroutines at once.
@@ -33,8 +33,9 @@ func NewRunner(o Options) *Runner { return &Runner{o} }
 // that is wrong, Timeout with CodeTimeout when the time is over or ctx ended,
 // Mapping with CodeMapping when an expression failed, Uncertain with
 // CodeBrokenAnswer for a good answer that is no JSON, ResultTooLarge when the
-// answers together are over 20 MB, whatever the operation itself says, or that
-// of outbound.Call, to whose message what the vendor says is added.
+// answers together are over 8 MB, or a good one is over 2 MB, whatever the
+// operation itself says, or that of outbound.Call, to whose message what the
+// vendor says is added.
 func (r *Runner) Run(ctx context.Context, req Request) (*Result, error) {
 	timeout := req.Timeout
 	if timeout <= 0 {
@@ -55,13 +56,13 @@ type run struct {
 	*Runner
 	req        *Request
 	op         *Operation
-	in         *integration.Integration
 	credential *outbound.Credential
 	env        expression.Env
 	result     *Result
 	timeout    time.Duration
 
 	masking  *Mask
+	last     Step // that was reached, kept or not
 	answers  int  // bytes of all answers so far
 	upstream int  // status of the answer that ended the run
 	wrote    bool // something may have been changed
@@ -77,7 +78,7 @@ func (x *run) all(ctx context.Context) (string, error) {
 	}
 	for _, v := range x.op.program.values {
 		value, err := v.tree.EvalValue(&x.env)
-		if err != nil {
+		if err = x.late(ctx, err); err != nil {
 			return "", err
 		}
 		x.env.Values[v.name] = value
@@ -96,7 +97,7 @@ func (x *run) all(ctx context.Context) (string, error) {
 		ended = v == stop
 	}
 	output, err := x.op.program.output.Eval(&x.env)
-	if err != nil {
+	if err = x.late(ctx, err); err != nil {
 		return "", x.own(err)
 	}
 	x.result.Output = output
@@ -109,11 +110,10 @@ func (x *run) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, ok := x.o.Integrations().Integration(x.op.Integration)
-	if !ok {
+	in := x.op.in
+	if in == nil {
 		return core.Errorf(core.NotFound, "there is no integration %q", x.op.Integration)
 	}
-	x.in = in
 	x.env = expression.Env{Input: input, Values: map[string]any{}, Steps: map[string]any{}, Context: x.context()}
 	if in.NoAuthorization {
 		settings := in.WithDefaults(&integration.Grant{}, nil)
@@ -247,9 +247,14 @@ func (x *run) own(err error) error {
 	return &core.Error{Kind: core.Mapping, Code: CodeMapping, Message: e.Message, Err: err}
 }
 
+// keep adds a step to the result, as long as it is not too long.
 func (x *run) keep(s Step) {
-	if len(x.result.Steps) < maxKept {
+	x.last = s
+	switch {
+	case len(x.result.Steps) < maxKept:
 		x.result.Steps = append(x.result.Steps, s)
+	case s.State == StepFailed: // it tells more than the one before
+		x.result.Steps[maxKept-1] = s
 	}
 }
 

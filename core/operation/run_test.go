@@ -257,7 +257,7 @@ func states(r *operation.Result) []string {
 
 func TestNoAuthorization(t *testing.T) {
 	t.Parallel()
-	c, integrations, findings := load(t, map[string]string{
+	c, _, findings := load(t, map[string]string{
 		"free/integration.yaml": "title: Free\nbase: https://{where}.free.example\nno_authorization: true\n" +
 			"settings: [{name: where, label: Where, default: eu, options: [{value: eu, label: Europe}]}]\n",
 		"free/one.yaml": lookup,
@@ -269,7 +269,7 @@ func TestNoAuthorization(t *testing.T) {
 		require.Equal(t, "eu.free.example", call.Request.URL.Host)
 		return answer(call, 200, `{}`)
 	})
-	_, err := runner(up, "", integrations).Run(t.Context(), operation.Request{Operation: op, Tenant: "t1"})
+	_, err := runner(up, "").Run(t.Context(), operation.Request{Operation: op, Tenant: "t1"})
 	require.NoError(t, err)
 }
 
@@ -281,11 +281,9 @@ func (l lost) Connection(context.Context, outbound.Credential) (integration.Conn
 
 func TestNoConnection(t *testing.T) {
 	t.Parallel()
-	op, integrations := one(t, lookup)
+	op := one(t, lookup)
 	want := core.Errorf(core.NeedsAuthorization, "sign in first")
-	r := operation.NewRunner(operation.Options{
-		Connections: lost{want}, Clock: core.SystemClock{}, Integrations: func() *integration.Catalogue { return integrations },
-	})
+	r := operation.NewRunner(operation.Options{Connections: lost{want}, Clock: core.SystemClock{}})
 	result, err := r.Run(t.Context(), operation.Request{Operation: op})
 	require.NotNil(t, result)
 	require.ErrorIs(t, err, want)
@@ -298,9 +296,9 @@ func TestNoConnection(t *testing.T) {
 
 func TestTimeIsOver(t *testing.T) {
 	t.Parallel()
-	op, integrations := one(t, strings.Replace(lookup, "method: GET", "method: POST", 1))
+	op := one(t, strings.Replace(lookup, "method: GET", "method: POST", 1))
 	hang := hanging{}
-	result, err := runner(hang, base, integrations).Run(t.Context(), operation.Request{Operation: op, Timeout: 20 * time.Millisecond})
+	result, err := runner(hang, base).Run(t.Context(), operation.Request{Operation: op, Timeout: 20 * time.Millisecond})
 	kind(t, err, core.Timeout, operation.CodeTimeout)
 	require.ErrorContains(t, err, "did not end within 20ms")
 	require.True(t, failure(t, err).Wrote)
@@ -308,7 +306,7 @@ func TestTimeIsOver(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = runner(hang, base, integrations).Run(ctx, operation.Request{Operation: op})
+	_, err = runner(hang, base).Run(ctx, operation.Request{Operation: op})
 	kind(t, err, core.Timeout, operation.CodeTimeout)
 	require.False(t, failure(t, err).Wrote)
 }
@@ -330,13 +328,13 @@ steps:
 output: 1
 `
 	n := 0
-	body := `{"x": "` + strings.Repeat("x", 9<<20) + `"}`
+	body := `{"x": "` + strings.Repeat("x", 2<<20-20) + `"}`
 	_, err := play(t, file, nil, func(call outbound.Call) (*outbound.Response, error) {
 		n++
 		return answer(call, 200, body)
 	})
 	kind(t, err, core.ResultTooLarge, "")
-	require.Equal(t, 3, n)
+	require.Equal(t, 5, n)
 }
 
 func TestErrorOfTheOutput(t *testing.T) {

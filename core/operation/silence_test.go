@@ -80,8 +80,8 @@ func TestStepThatMayTimeOutLeavesTimeForTheRest(t *testing.T) {
 
 func TestNoRuleGoesOnWhenTheTimeIsOver(t *testing.T) {
 	t.Parallel()
-	op, integrations := one(t, strings.Replace(optional, "  - id: make\n    request: {method: POST, path: /cases, body: {a: 1}}\n", "  - id: make\n    when: = false\n    request: {method: POST, path: /cases}\n", 1))
-	_, err := runner(hanging{}, base, integrations).Run(t.Context(), operation.Request{Operation: op, Timeout: 20 * time.Millisecond})
+	op := one(t, strings.Replace(optional, "  - id: make\n    request: {method: POST, path: /cases, body: {a: 1}}\n", "  - id: make\n    when: = false\n    request: {method: POST, path: /cases}\n", 1))
+	_, err := runner(hanging{}, base).Run(t.Context(), operation.Request{Operation: op, Timeout: 20 * time.Millisecond})
 	kind(t, err, core.Timeout, operation.CodeTimeout)
 }
 

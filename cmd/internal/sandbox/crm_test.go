@@ -205,7 +205,6 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(client.Close)
 	return &rig{w, k, operations, operation.NewRunner(operation.Options{
 		Upstream: client, Connections: k, Clock: w.clock,
-		Integrations: func() *integration.Catalogue { return w.catalogue },
 	})}
 }
 
