@@ -274,7 +274,9 @@ func TestAnEmptyIDHidesNone(t *testing.T) {
 		return &operation.Result{Output: object{"records": []any{}}}, nil
 	}
 	b := body(t, createID, object{"workflowInput": object{"subject": "x"}, "contactID": "4711"}, "contactId", " ")
-	require.Equal(t, r.execute(t, admin, b), r.execute(t, admin, b))
+	for range 2 {
+		require.Equal(t, branchSuccess, r.execute(t, admin, b).Branch)
+	}
 	require.Equal(t, []string{"4711"}, contacts)
 }
 

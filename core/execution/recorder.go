@@ -18,8 +18,8 @@ import (
 	"tandem/core/store"
 )
 
-// How runs and results get to disk: in batches, behind the back of whoever made
-// them, and never more than people could look at.
+// How runs and results get to disk: in batches, runs behind the back of whoever
+// made them, and never more than people could look at.
 const (
 	flushEvery = 200 * time.Millisecond
 	flushTime  = 2 * time.Second
