@@ -10,6 +10,7 @@ import (
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
 	"tandem/adapters/cxone"
 	"tandem/core"
@@ -270,8 +271,9 @@ func manualFunctions(t *testing.T, manual string, entities *expression.Entities)
 	examples := regexp.MustCompile("`([^`]+)` gives `([^`]+)`").FindAllStringSubmatch(manual, -1)
 	require.Greater(t, len(examples), 30)
 	for _, e := range examples {
-		p, err := expression.Compile(e[1], expression.Names{Entities: entities})
-		require.NoError(t, err, e[1])
+		node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "= " + e[1]}
+		p, findings := expression.CompileText(mapping.File{}, node, expression.Names{Entities: entities})
+		require.Empty(t, findings, e[1])
 		value, err := p.Eval(&expression.Env{Context: map[string]any{"card": map[string]any{}}})
 		require.NoError(t, err, e[1])
 		got, err := json.Marshal(value)

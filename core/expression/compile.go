@@ -20,14 +20,13 @@ const (
 	maxNodes  = 500   // its parts
 )
 
-// SyntaxError is what is wrong with an expression.
-type SyntaxError struct {
-	Offset  int // characters from the start of the source, from 0
-	Message string
+// syntaxFault is what is wrong with an expression.
+type syntaxFault struct {
+	offset  int // characters from the start of the source, from 0
+	message string
 }
 
-// Error returns the message.
-func (e *SyntaxError) Error() string { return e.Message }
+func (e *syntaxFault) Error() string { return e.message }
 
 // Program is a compiled expression. It is immutable and may be evaluated by
 // several goroutines at once.
@@ -36,27 +35,6 @@ type Program struct {
 	code     eval
 	entities *Entities
 	place    func(offset int) string
-}
-
-// Compile compiles an expression, without the "=" that stands before it in a
-// mapping file. Its error is a *SyntaxError.
-func Compile(source string, n Names) (*Program, error) {
-	code, answer, err := compile(source, n)
-	if err != nil {
-		return nil, err
-	}
-	return &Program{answer, code, n.Entities, func(offset int) string {
-		line, column := 1, 1
-		for i, r := range []rune(source) {
-			if i == offset {
-				break
-			}
-			if column++; r == '\n' {
-				line, column = line+1, 1
-			}
-		}
-		return fmt.Sprintf("expression:%d:%d", line, column)
-	}}, nil
 }
 
 // Eval evaluates the expression. The result is of JSON's kinds: nil, bool,
@@ -79,15 +57,15 @@ func (p *Program) value(r *run) (any, error) { return guarded(r, p.code) }
 // compile returns the code of an expression, and whether it looks at an answer.
 func compile(source string, n Names) (code eval, answer bool, err error) {
 	if utf8.RuneCountInString(source) > maxSource {
-		return nil, false, &SyntaxError{0, fmt.Sprintf("longer than %d characters: make named values of its parts", maxSource)}
+		return nil, false, &syntaxFault{0, fmt.Sprintf("longer than %d characters: make named values of its parts", maxSource)}
 	}
 	if strings.TrimSpace(source) == "" {
-		return nil, false, &SyntaxError{0, "an expression is missing"}
+		return nil, false, &syntaxFault{0, "an expression is missing"}
 	}
 	defer func() {
 		// An edit must never end the hub, not even through a fault of the parser.
 		if fault := recover(); fault != nil {
-			code, answer, err = nil, false, &SyntaxError{0, "this expression cannot be read"}
+			code, answer, err = nil, false, &syntaxFault{0, "this expression cannot be read"}
 		}
 	}()
 	config := conf.New(nil)
@@ -108,7 +86,7 @@ func compile(source string, n Names) (code eval, answer bool, err error) {
 func syntaxError(err error) error {
 	e, ok := errors.AsType[*file.Error](err)
 	if !ok {
-		return &SyntaxError{0, "this expression cannot be read"}
+		return &syntaxFault{0, "this expression cannot be read"}
 	}
 	message := e.Message
 	if strings.Contains(message, "maximum allowed nodes") {
@@ -120,7 +98,7 @@ func syntaxError(err error) error {
 	if quoted := mapping.Quote(message); len(message) > 200 || quoted[1:len(quoted)-1] != message && strings.ContainsAny(message, "\n\r") {
 		message = quoted
 	}
-	return &SyntaxError{e.From, message}
+	return &syntaxFault{e.From, message}
 }
 
 // compiler turns the parser's tree into functions. It keeps the first error.
@@ -134,7 +112,7 @@ type compiler struct {
 // fail keeps an error at a node and returns code that is never run.
 func (c *compiler) fail(n ast.Node, format string, args ...any) eval {
 	if c.err == nil {
-		c.err = &SyntaxError{n.Location().From, fmt.Sprintf(format, args...)}
+		c.err = &syntaxFault{n.Location().From, fmt.Sprintf(format, args...)}
 	}
 	return func(*run) (any, error) { return nil, nil } //nolint:nilnil // nothing is a value
 }

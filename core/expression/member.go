@@ -74,7 +74,7 @@ func (c *compiler) known(base ast.Node, steps []step) {
 		why, offset = c.names.unknownOfStep(steps[0].name, steps[1].name), steps[1].offset
 	}
 	if why != "" {
-		c.err = &SyntaxError{offset, why}
+		c.err = &syntaxFault{offset, why}
 	}
 }
 

@@ -111,11 +111,11 @@ func (t *treeCompiler) program(node *yaml.Node, n Names) *Program {
 	return &Program{answer, code, n.Entities, s.place}
 }
 
-// finding places a *SyntaxError in its file.
+// finding places a *syntaxFault in its file.
 func finding(s source, err error) mapping.Finding {
 	offset := 0
-	if e, ok := err.(*SyntaxError); ok { //nolint:errorlint // compile's own, never wrapped
-		offset = e.Offset
+	if e, ok := err.(*syntaxFault); ok { //nolint:errorlint // compile's own, never wrapped
+		offset = e.offset
 	}
 	return s.file.AtPos(s.at(offset), "%s", err.Error())
 }

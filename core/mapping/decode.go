@@ -27,18 +27,12 @@ import (
 // number or a truth value is expected. Decode panics on a struct that it cannot
 // fill, which is a fault of the program, not of the file.
 func Decode(f File, v any) []Finding {
-	return DecodeNode(f, f.Root, v)
-}
-
-// DecodeNode is Decode for a part of a file, usually one that an earlier Decode
-// passed through.
-func DecodeNode(f File, node *yaml.Node, v any) []Finding {
 	d := decoder{checker{file: f}}
-	if node == nil {
+	if f.Root == nil {
 		d.add(Pos{}, "the file is empty")
 		return d.findings
 	}
-	d.value("the file", node, reflect.ValueOf(v).Elem())
+	d.value("the file", f.Root, reflect.ValueOf(v).Elem())
 	Sort(d.findings)
 	return d.findings
 }

@@ -59,11 +59,6 @@ raw: [any, {thing: 1}]
 	require.True(t, v.Limit.Given())
 	require.Len(t, v.Raw.Content, 2)
 
-	var part struct {
-		Thing int `yaml:"thing"`
-	}
-	require.Empty(t, mapping.DecodeNode(f, v.Raw.Content[1], &part))
-	require.Equal(t, 1, part.Thing)
 	require.Equal(t, "f.yaml:15:6: here 1", f.At(v.Raw, "here %d", 1).String())
 }
 
