@@ -2,6 +2,7 @@ package expression
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -107,6 +108,20 @@ func zendeskText(s string) (string, error) {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
 }
 
+// Written returns the ways in which the query languages write a text, without the
+// quotes around it.
+func Written(text string) []string {
+	var forms []string
+	for _, l := range languages {
+		if s, err := l.text(text); err == nil {
+			s = strings.TrimSuffix(strings.TrimPrefix(s, first1(l.quotes)), first1(l.quotes))
+			forms = append(forms, s, likeSigns.Replace(s))
+		}
+	}
+	slices.Sort(forms)
+	return slices.Compact(forms)
+}
+
 // template compiles soql("... ? ...", x) and its like.
 func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 	text, ok := args[0].(*ast.StringNode)
@@ -131,17 +146,10 @@ func (c *compiler) template(n ast.Node, lang string, args []ast.Node) eval {
 			if err != nil {
 				return nil, err
 			}
-			enclosed := strings.ContainsAny(last1(parts[i]), "([") && strings.ContainsAny(first1(parts[i+1]), ")]")
-			s, err := r.literal(lang, v, enclosed)
-			switch f, ok := v.(fragment); {
-			case err != nil:
-			case v == "" && lang == "odata" && strings.HasSuffix(strings.TrimSpace(parts[i]), ",") && first1(strings.TrimSpace(parts[i+1])) == ")":
-				err = errEverything() // contains, startswith and endswith
-			case ok && text.Value == "?":
+			if f, ok := v.(fragment); ok && text.Value == "?" {
 				compound = f.compound
-			case ok && f.compound && languages[lang].grouped && !enclosed:
-				s = "(" + s + ")"
 			}
+			s, err := r.literal(lang, v, parts[i], parts[i+1])
 			if err == nil {
 				err = r.fits(b.Len() + len(s))
 			}
@@ -208,13 +216,23 @@ func compoundOf(parts []string, lang string) (compound bool, why string) {
 func last1(s string) string  { return s[max(len(s)-1, 0):] }
 func first1(s string) string { return s[:min(len(s), 1)] }
 
-// literal writes a value in a query language; enclosed says that it stands in
-// brackets already.
-func (r *run) literal(lang string, v any, enclosed bool) (string, error) {
+// literal writes a value in a query language, in brackets where what stands
+// before and after it has none.
+func (r *run) literal(lang string, v any, before, after string) (string, error) {
 	l := languages[lang]
 	list, isList := asList(v)
+	enclosed := strings.ContainsAny(last1(before), "([") && strings.ContainsAny(first1(after), ")]")
 	if isNil(v) || !isList {
-		return r.single(lang, v)
+		before, after = strings.TrimSpace(before), strings.TrimSpace(after)
+		f, _ := v.(fragment)
+		s, err := r.single(lang, v)
+		switch {
+		case v == "" && lang == "odata" && last1(before) == "," && first1(after) == ")":
+			return "", errEverything() // contains, startswith and endswith
+		case f.compound && l.grouped && !enclosed && before+after != "":
+			s = "(" + s + ")"
+		}
+		return s, err
 	}
 	if len(list) == 0 {
 		return "", wrong("an empty list cannot be searched for")

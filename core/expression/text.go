@@ -305,6 +305,9 @@ func unquoted(text string) (string, bool) {
 	return text, true
 }
 
+// likeSigns escapes what has a meaning in a pattern of LIKE.
+var likeSigns = strings.NewReplacer("%", `\%`, "_", `\_`)
+
 // like returns a function that writes a text as a pattern of LIKE in SOQL, in
 // which the text stands for itself.
 func like(before, after string) func(*run, []any) (any, error) {
@@ -320,7 +323,7 @@ func like(before, after string) func(*run, []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		inner := strings.NewReplacer("%", `\%`, "_", `\_`).Replace(quoted[1 : len(quoted)-1])
+		inner := likeSigns.Replace(quoted[1 : len(quoted)-1])
 		return fragment{language: "soql", text: "'" + before + inner + after + "'"}, r.fits(len(inner))
 	}
 }

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	maxSaid    = 300  // characters of what a vendor says
-	maxMessage = 1000 // characters of what an operation says
+	maxSaid    = 300  // bytes of what a vendor says
+	maxMessage = 1000 // bytes of what an operation says
 )
 
 // turn makes the calls of one turn of a step: one, or one a page.
@@ -133,13 +133,14 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 		x.wrote = true
 	}
 	refusal := err
+	x.told = ""
 	v, err := x.judge(ctx, s, req, answer, err)
 	if answer != nil {
 		kept.Status = answer.Status
 	}
 	switch {
 	case err != nil:
-		kept.State, kept.Error, x.upstream = StepFailed, x.mask().Text(err.Error()), kept.Status
+		kept.State, kept.Error, x.upstream = StepFailed, x.shown(err), kept.Status
 	case v == goOnAsBad || answer == nil:
 		kept.State = StepContinued
 		if refusal != nil {
@@ -186,6 +187,9 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 	}
 	body, broken := decode(answer.Body)
 	x.env.Body, x.env.Status, x.env.Headers = body, answer.Status, lower(answer.Header)
+	if len(x.op.program.steps) > 1 { // what comes after may be made of it
+		x.mask().learn(body)
+	}
 	if err := x.late(ctx, nil); err != nil {
 		return fail, err
 	}
@@ -270,10 +274,12 @@ func (r *rule) error(x *run, err error) error {
 	}
 	message, fault := r.fail.message.Eval(&x.env)
 	if fault != nil {
+		x.told = ""
 		return fault
 	}
 	if text, ok := expression.Text(message); ok && text != "" {
-		e.Message = clean(text, maxMessage)
+		x.told = clean(text, maxLooked)
+		e.Message = cut(x.told, maxMessage)
 	}
 	return e
 }
@@ -286,9 +292,10 @@ func (x *run) said(err error) error {
 	}
 	for _, path := range x.op.in.ErrorTexts {
 		if text, ok := integration.Dig(x.env.Body, path).(string); ok {
-			if text = clean(text, maxSaid); text != "" {
+			if text = clean(text, maxLooked); text != "" {
 				more := *e
-				more.Message += ": " + text
+				x.told = e.Message + ": " + text
+				more.Message += ": " + cut(text, maxSaid)
 				return &more
 			}
 		}
@@ -296,19 +303,21 @@ func (x *run) said(err error) error {
 	return err
 }
 
-// clean makes one line of a text of others, of so many characters at most.
+// shown is an error for people: what is cut in the middle of a value would show
+// the beginning of it, so the value is hidden first.
+func (x *run) shown(err error) string {
+	if x.told == "" {
+		return x.mask().Text(err.Error())
+	}
+	return cut(x.mask().Text(x.told), maxMessage)
+}
+
+// clean makes one line of a text of others, of so many bytes at most.
 func clean(text string, most int) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || !unicode.IsPrint(r)
 	}), " ")
-	n := 0
-	for i := range text {
-		if n == most {
-			return text[:i] + "..."
-		}
-		n++
-	}
-	return text
+	return cut(text, most)
 }
 
 // lower are headers as expressions see them.

@@ -49,7 +49,7 @@ func (m *Mask) collect(v any, all bool) {
 		named := m.named(v)
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			low := strings.ToLower(key)
-			m.collect(v[key], all || m.keys[low] || named && slices.Contains(valueKeys, low))
+			m.collect(v[key], all || m.hidden(low, named))
 		}
 	case []any:
 		for _, inner := range v {
@@ -104,19 +104,19 @@ func (m *Mask) filter(text string) {
 
 // hide looks for a text from now on, in the forms that it may have in requests.
 func (m *Mask) hide(text string) {
-	if utf8.RuneCountInString(text) < minMasked || m.count >= maxMasked {
+	if utf8.RuneCountInString(text) < minMasked || m.everything() || slices.Contains(m.values, fold(text)) {
 		return
 	}
 	m.count++
 	quoted, _ := json.Marshal(text)
 	number, query := onlyDigits(text), url.QueryEscape(text)
-	for _, form := range []string{
+	forms := []string{
 		text, query, strings.ReplaceAll(query, "+", "%20"), url.PathEscape(text), strings.Trim(string(quoted), `"`), number,
-		strings.ReplaceAll(text, "'", "''"), strings.ReplaceAll(text, "'", `\'`),
-		strings.NewReplacer("'", `\'`, "%", `\%`, "_", `\_`).Replace(text),
-	} {
-		if len(form) >= minMasked {
-			m.values = append(m.values, fold(form))
+		strings.ToUpper(text), strings.ToLower(text),
+	}
+	for _, form := range append(forms, expression.Written(text)...) {
+		if form = fold(form); len(form) >= minMasked && !slices.Contains(m.values, form) {
+			m.values = append(m.values, form)
 		}
 	}
 	// Only what is written like a number is one: not a note with a few digits.

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"tandem/core/expression"
@@ -17,7 +19,7 @@ const (
 	masked     = "[redacted]"
 	maxJSON    = 8 << 10  // bytes of a document for people
 	maxBody    = 4 << 10  // of a request or answer
-	maxMasked  = 50       // values that are looked for in texts
+	maxMasked  = 200      // values that are looked for in texts; with more of them all texts are hidden
 	maxLooked  = 64 << 10 // bytes of a text that are looked at
 	maxNesting = 64
 	minMasked  = 4 // characters of such a value
@@ -36,10 +38,13 @@ var secretWords = []string{
 // used by several goroutines at once.
 type Mask struct {
 	keys   map[string]bool
-	values []string // in lower case, longest first
+	values []string // folded, longest first
 	phones []string // last digits of telephone numbers
 	count  int      // of what is behind both
 }
+
+// everything tells whether there is more to hide than is looked for.
+func (m *Mask) everything() bool { return m.count > maxMasked }
 
 // Mask returns the mask for runs with that input; nil masks by names alone.
 func (o *Operation) Mask(input map[string]any) *Mask {
@@ -49,12 +54,21 @@ func (o *Operation) Mask(input map[string]any) *Mask {
 			m.collect(input[in.Name], true)
 		}
 	}
-	if len(o.Redact) > 0 {
-		m.collect(input, false)
-	}
+	m.collect(input, false)
+	m.sort()
+	return m
+}
+
+// learn hides what stands under redacted keys of an answer in what comes after
+// it: later addresses are made of it.
+func (m *Mask) learn(answer any) {
+	m.collect(answer, false)
+	m.sort()
+}
+
+func (m *Mask) sort() {
 	slices.SortFunc(m.values, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
 	m.values = slices.Compact(m.values)
-	return m
 }
 
 // secretKeys are the names whose values an operation redacts.
@@ -80,18 +94,18 @@ func onlyDigits(text string) string {
 	}, text)
 }
 
-// fold is strings.ToLower for ASCII: it keeps the length.
+// fold makes letters of either case the same, as long as that keeps the length.
 func fold(text string) string {
-	if strings.IndexFunc(text, func(r rune) bool { return r >= 'A' && r <= 'Z' }) < 0 {
-		return text
-	}
 	return strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + 'a' - 'A'
+		if low := unicode.ToLower(unicode.ToUpper(r)); utf8.RuneLen(low) == utf8.RuneLen(r) {
+			return low
 		}
 		return r
 	}, text)
 }
+
+// wordSigns takes away what stands between the words of a name.
+var wordSigns = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 
 // secret tells whether the value of a key is hidden.
 func (m *Mask) secret(key string) bool {
@@ -99,14 +113,17 @@ func (m *Mask) secret(key string) bool {
 	if m.keys[key] {
 		return true
 	}
-	plain := strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(key)
+	plain := wordSigns.Replace(key)
 	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(plain, word) })
 }
 
 // Text hides the values of redacted inputs in a text. One over 64 KB is cut.
 func (m *Mask) Text(s string) string {
-	if len(m.values) == 0 || s == "" {
+	switch {
+	case len(m.values) == 0 || s == "":
 		return s
+	case m.everything():
+		return masked
 	}
 	if len(s) <= maxLooked {
 		return m.text(s)
@@ -164,17 +181,22 @@ func (m *Mask) numbers(s string) string {
 	return b.String()
 }
 
-// between are the signs between the digits of a number.
-const between = "+() ./-*%\\"
+// between are the signs between the digits of a number: also spaces that do not
+// break, and the hyphens and dashes of typesetters.
+const between = "+() ./-*%\\_,\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013"
 
-// encoded tells whether a percent-encoded sign that is between digits stands at
-// i.
-func encoded(s string, i int) bool {
-	if s[i] != '%' || i+2 >= len(s) {
-		return false
+// signAt is how many bytes a sign takes that is between digits and stands at i,
+// percent-encoded or not; 0: there is none.
+func signAt(s string, i int) int {
+	for size := 3; size <= 9 && s[i] == '%' && i+size <= len(s); size += 3 {
+		if sign, err := url.PathUnescape(s[i : i+size]); err == nil && utf8.RuneCountInString(sign) == 1 && strings.Contains(between, sign) {
+			return size
+		}
 	}
-	sign, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
-	return err == nil && strings.IndexByte(between, byte(sign)) >= 0
+	if sign, size := utf8.DecodeRuneInString(s[i:]); strings.ContainsRune(between, sign) {
+		return size
+	}
+	return 0
 }
 
 // phoneAt looks for a run of digits and signs that begins at i: where it ends,
@@ -186,18 +208,17 @@ func phoneAt(s string, i int) (end int, number string, next int) {
 	var digits []byte
 	end = i
 	for i < len(s) {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
+		if c := s[i]; c >= '0' && c <= '9' {
 			digits = append(digits, c)
 			i++
 			end = i
-		case encoded(s, i):
-			i += 3
-		case strings.IndexByte(between, c) >= 0:
-			i++
-		default:
+			continue
+		}
+		size := signAt(s, i)
+		if size == 0 {
 			return end, string(digits), i
 		}
+		i += size
 	}
 	return end, string(digits), i
 }
@@ -265,7 +286,7 @@ func (w *writer) value(v any, depth int) {
 			if w.full() {
 				return
 			}
-			w.text(key)
+			w.key(key)
 			w.b = append(w.b, ':')
 			if w.mask.hidden(key, named) && v[key] != nil {
 				w.b = append(w.b, `"`+masked+`"`...)
@@ -303,6 +324,12 @@ func (w *writer) other(v any) {
 		plain = []byte("null")
 	}
 	w.b = append(w.b, plain...)
+}
+
+// key writes a name, which stays even where all texts are hidden.
+func (w *writer) key(s string) {
+	quoted, _ := json.Marshal(w.mask.text(s)) // a text can always be written
+	w.b = append(w.b, quoted...)
 }
 
 func (w *writer) text(s string) {

@@ -62,10 +62,11 @@ type run struct {
 	timeout    time.Duration
 
 	masking  *Mask
-	last     Step // that was reached, kept or not
-	answers  int  // bytes of all answers so far
-	upstream int  // status of the answer that ended the run
-	wrote    bool // something may have been changed
+	last     Step   // that was reached, kept or not
+	told     string // the message of the refusal at hand before it was cut; empty: it was not
+	answers  int    // bytes of all answers so far
+	upstream int    // status of the answer that ended the run
+	wrote    bool   // something may have been changed
 }
 
 // all runs everything; with an error it says in which step.
