@@ -138,7 +138,8 @@ func failedAfter(steps []operation.Step, err error, id string) reply {
 	}
 	if run, ok := errors.AsType[*operation.Error](err); ok {
 		args.Step, args.UpstreamStatus = run.Step, run.Upstream
-		args.Retryable = meaning.Retry && !run.Wrote
+		// What only read has done nothing, however it ended.
+		args.Retryable = !run.Wrote && (meaning.Retry || e.Kind == core.Uncertain)
 		branch, args.Code, status = fault(run, steps, e, branch, status)
 	} else if e.Code == codeInvalidWorkflow {
 		branch = branchInvalidWorkflow
@@ -170,6 +171,8 @@ func fault(run *operation.Error, steps []operation.Step, e *core.Error, branch s
 		}
 	case e.Kind == core.Unavailable && run.Step != "" && code == "":
 		code = codeUnreachable
+	case e.Kind == core.Uncertain && !run.Wrote && code == "":
+		code = outbound.CodeUpstreamFailed
 	case e.Kind == core.Invalid && (run.Wrote || run.Step != "" && called):
 		branch, status = branchInternalError, http.StatusBadGateway
 		if code == "" {

@@ -236,8 +236,9 @@ func (a *Adapter) knownKey(ctx context.Context, j *job) string {
 // handover is where a run and the caller who waited for it agree on who speaks.
 type handover struct {
 	mu   sync.Mutex
-	done *ran // when the run has ended
-	gone bool // the caller was answered without it
+	done *ran   // when the run has ended
+	gone bool   // the caller was answered without it
+	late string // id of the run for people, if its caller has gone
 }
 
 // answerOnce runs a workflow that writes, once for all equal calls of a contact.
@@ -245,7 +246,7 @@ type handover struct {
 // like no other.
 func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 	key := j.key()
-	hand := &handover{}
+	hand := &handover{late: core.NewID(a.o.Clock.Now())}
 	answer, repeated, err := a.o.Answers.Do(ctx, key, answerLife, runLimit, func(ctx context.Context) (execution.Answer, bool) {
 		done := a.run(ctx, j, runLimit, hex.EncodeToString(key[:]))
 		hand.mu.Lock()
@@ -253,7 +254,7 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 		gone := hand.gone
 		hand.mu.Unlock()
 		if gone {
-			a.record(j, core.NewID(a.o.Clock.Now()), done.reply, done, "Ended after the caller had been answered; see "+j.id+".")
+			a.record(j, hand.late, done.reply, done, "Ended after the caller had been answered; see "+j.id+".")
 		}
 		return encode(done.reply), j.hasID() && !done.mayRepeat()
 	})
@@ -266,11 +267,11 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 		a.record(j, j.id, done.reply, *done, "")
 		return &done.reply, nil
 	case err != nil:
-		return a.unanswered(j, err)
+		return a.unanswered(j, hand.late, err)
 	}
 	var r reply
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return a.unanswered(j, fmt.Errorf("first answer: %w", err))
+		return a.unanswered(j, hand.late, fmt.Errorf("first answer: %w", err))
 	}
 	note := "The first answer to this request again."
 	if !repeated {
@@ -281,7 +282,7 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 }
 
 // unanswered makes the verdict of a call that got no answer of a run.
-func (a *Adapter) unanswered(j *job, err error) (*reply, error) {
+func (a *Adapter) unanswered(j *job, late string, err error) (*reply, error) {
 	note := ""
 	switch core.KindOf(err) {
 	case core.Timeout:
@@ -290,7 +291,7 @@ func (a *Adapter) unanswered(j *job, err error) (*reply, error) {
 			text = "the workflow did not end within %d ms and goes on; do not repeat it, because a request without contactId is done again"
 		}
 		err = core.Errorf(core.Timeout, text, j.timeout.Milliseconds())
-		note = "The run goes on."
+		note = "When it ends, that stands under " + late + "."
 	case core.Unavailable:
 		return nil, err // nothing was begun
 	}
@@ -304,7 +305,12 @@ func (a *Adapter) unanswered(j *job, err error) (*reply, error) {
 // key is the same for calls that ask for the same work for the same contact.
 func (j *job) key() [32]byte {
 	payload := maps.Clone(map[string]any(j.payload))
-	delete(payload, "timeoutMilliSec")
+	for _, name := range []string{ // which differ without asking for other work, or stand below in one spelling
+		"timeoutMilliSec", "cacheKey", "action", "actionType", "contactId", "contactID", "interactionId", "interactionID",
+		"dataMappingId", "dynamicDataMappingId",
+	} {
+		delete(payload, name)
+	}
 	parts := []string{
 		"cxone", j.who.Tenant, j.configuration.id, j.workflow.id, j.contact, j.interaction, j.action,
 		j.cardMappingID, j.dataMappingID, string(encode(payload)), // keys in order

@@ -98,6 +98,9 @@ func TestFaultsOfTheCRM(t *testing.T) {
 		{"authorization that may not", func(r *rig) {
 			r.auth.err = core.Errorf(core.Forbidden, "no")
 		}, findID, "InternalError", "FORBIDDEN", 0, 502},
+		{"authorization that nobody knows", func(r *rig) {
+			r.auth.err = core.Errorf(core.Unauthenticated, "who")
+		}, findID, "InternalError", "UNAUTHENTICATED", 0, 502},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

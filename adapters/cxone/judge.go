@@ -208,7 +208,7 @@ func updates(payload document, mappings []*dataMapping) ([]any, error) {
 	if !ok {
 		return nil, core.InvalidField("integration", form)
 	}
-	list := []any{}
+	list, fits := []any{}, len(records) == 0
 	for _, entry := range records {
 		record, _ := entry.(map[string]any)
 		entity, known := textOf(record["entity"])
@@ -218,21 +218,26 @@ func updates(payload document, mappings []*dataMapping) ([]any, error) {
 		}
 		fields := map[string]any{}
 		for _, m := range mappings {
-			m.apply(entity, payload["cxoneContact"], fields)
+			fits = m.apply(entity, payload["cxoneContact"], fields) || fits
 		}
 		if len(fields) > 0 {
 			list = append(list, map[string]any{"entity": entity, "entityId": id, "fields": fields})
 		}
 	}
+	if !fits {
+		return nil, core.InvalidField("integration", "the data mapping has fields for none of these records")
+	}
 	return list, nil
 }
 
-// apply sets the fields that the mapping has for an entity from a contact.
-func (m *dataMapping) apply(entity string, contact any, fields map[string]any) {
+// apply sets the fields that the mapping has for an entity from a contact; false
+// when it has none.
+func (m *dataMapping) apply(entity string, contact any, fields map[string]any) (fits bool) {
 	for _, e := range m.entities {
 		if !strings.EqualFold(e.name, entity) {
 			continue
 		}
+		fits = true
 		for _, f := range e.fields {
 			// What the contact has no word for leaves the field as it is.
 			if text, _ := wordsOf(integration.Dig(contact, f.other)); text != "" {
@@ -240,6 +245,7 @@ func (m *dataMapping) apply(entity string, contact any, fields map[string]any) {
 			}
 		}
 	}
+	return fits
 }
 
 // wordsOf is textOf, where a list of such values is one text.

@@ -114,7 +114,7 @@ type cardMappingEntry struct {
 // With findings the configurations are not good for serving.
 func Load(set *mapping.Set, integrations *integration.Catalogue, operations *operation.Catalogue, tenants []string) (*Configurations, []mapping.Finding) {
 	c := &Configurations{tenants: map[string]*tenantSet{}, operations: operations}
-	ids := map[string]string{}
+	ids := map[string]holder{}
 	var findings []mapping.Finding
 	for _, f := range set.Under(folder) {
 		if !isConfigurations(f) {
@@ -148,7 +148,7 @@ func isConfigurations(f mapping.File) bool {
 // loader makes the configurations of one file.
 type loader struct {
 	file         mapping.File
-	ids          map[string]string // id -> whose, over all tenants
+	ids          map[string]holder // over all tenants
 	integrations *integration.Catalogue
 	operations   *operation.Catalogue
 	findings     []mapping.Finding
@@ -321,6 +321,21 @@ func (l *loader) literal(node *yaml.Node) any {
 	return node.Value
 }
 
+// holder is what has an id.
+type holder struct {
+	what, name, file string
+	line             int
+}
+
+// shown names the holder to whoever writes a file: what stands in another file is
+// another tenant's.
+func (h holder) shown(file string) string {
+	if h.file != file {
+		return "something in " + h.file
+	}
+	return fmt.Sprintf("the %s %s on line %d", h.what, mapping.Quote(h.name), h.line)
+}
+
 // id checks a GUID, and that it is the only one of its kind and any other.
 func (l *loader) id(id mapping.Text, what string, name mapping.Text) string {
 	folded := strings.ToLower(id.Value)
@@ -328,10 +343,10 @@ func (l *loader) id(id mapping.Text, what string, name mapping.Text) string {
 	case folded == "": // found by Decode
 	case !guidForm.MatchString(folded):
 		l.add(id.Pos, "the id of a %s is a GUID such as 01899438-147f-433b-945b-f1fde6d91877", what)
-	case l.ids[folded] != "":
-		l.add(id.Pos, "the id belongs to %s already", l.ids[folded])
+	case l.ids[folded] != holder{}:
+		l.add(id.Pos, "the id belongs to %s already", l.ids[folded].shown(l.file.Path))
 	default:
-		l.ids[folded] = fmt.Sprintf("the %s %s (%s:%d)", what, mapping.Quote(name.Value), l.file.Path, id.Line)
+		l.ids[folded] = holder{what, name.Value, l.file.Path, id.Line}
 	}
 	return folded
 }

@@ -52,7 +52,7 @@ func TestLoadFindings(t *testing.T) {
 		{"tenant: contoso", `1:9: there is another file for the tenant "contoso"`},
 		{"tenat: northwind", `1:1: unknown key "tenat" (did you mean "tenant"?)`},
 		{strings.Replace(head, "44444444-0", "4444-0", 1), `3:9: the id of a configuration is a GUID such as 01899438-147f-433b-945b-f1fde6d91877`},
-		{strings.Replace(head, "44444444-0000-0000-0000-000000000001", strings.ToUpper(otherID), 1), `3:9: the id belongs to the configuration "Theirs" (cxone/fabrikam.yaml:5) already`},
+		{strings.Replace(head, "44444444-0000-0000-0000-000000000001", strings.ToUpper(otherID), 1), `3:9: the id belongs to something in cxone/fabrikam.yaml already`},
 		{strings.Replace(head, "acme", "acne", 1), `5:18: unknown integration "acne" (did you mean "acme"?)`},
 		{head + "    status: on\n", `6:13: status is active or inactive`},
 		{head + "    authorization: ' x'\n", `6:20: the name of an authorization has at most 64 characters and no space around it`},
