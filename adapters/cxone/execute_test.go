@@ -233,7 +233,7 @@ func TestBranchesOfErrors(t *testing.T) {
 			}
 			require.Equal(t, want, s.Branch, kind)
 			require.Equal(t, upstream, s.ErrorArgs.UpstreamStatus)
-			require.Equal(t, meaning.Retry, s.ErrorArgs.Retryable, kind)
+			require.Equal(t, meaning.Retry || kind == core.Uncertain, s.ErrorArgs.Retryable, "%s, and nothing was written", kind)
 			require.Equal(t, "save", s.ErrorArgs.Step)
 			code := codes[kind]
 			switch {
@@ -241,6 +241,8 @@ func TestBranchesOfErrors(t *testing.T) {
 				code = codeUnreachable
 			case kind == core.Invalid && upstream != 0:
 				code = codeRejected
+			case kind == core.Uncertain && upstream == 0:
+				code = outbound.CodeUpstreamFailed
 			case kind == core.NotConfigured && upstream == 0:
 				code = outbound.CodeAuthorizationRequired
 			}
@@ -285,6 +287,9 @@ func TestDataMemorialization(t *testing.T) {
 
 	require.Equal(t, branchSuccess, r.execute(t, admin, body(t, memoID, payload, "dataMappingId", memoMap, "contactId", "2")).Branch)
 	require.Len(t, input["updates"], 1)
+	s := r.execute(t, admin, body(t, memoID, object{"integration": []any{object{"entity": "Nothing", "entityId": "5"}}}, "contactId", "9"))
+	require.Equal(t, "ValidationError", s.Branch, "what nobody would notice otherwise")
+	require.Contains(t, s.ErrorArgs.Message, "for none of these records")
 
 	require.Equal(t, branchSuccess, r.execute(t, admin, body(t, memoID, object{"workflowInput": object{"updates": []any{1}}}, "contactId", "3")).Branch)
 	require.Equal(t, []any{json.Number("1")}, input["updates"])

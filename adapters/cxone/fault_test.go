@@ -83,7 +83,7 @@ func TestFaultsOfTheCRM(t *testing.T) {
 					_ = conn.Close()
 				}
 			})
-		}, findID, "InternalError", "UNCERTAIN", 0, 502},
+		}, findID, "InternalError", outbound.CodeUpstreamFailed, 0, 502},
 		{"authorization missing", func(r *rig) {
 			e := core.Errorf(core.NeedsAuthorization, "granted by nobody yet")
 			e.Code = outbound.CodeAuthorizationRequired

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tandem/adapters/console"
+	"tandem/adapters/cxone"
 	"tandem/core"
 	"tandem/core/execution"
 	"tandem/core/observe"
@@ -85,7 +86,16 @@ func (h *hub) try(ctx context.Context, t console.Trial) console.Outcome {
 	}
 	h.metrics.Executed(run.Platform, run.Outcome, run.Duration)
 	h.recorder.Record(run)
-	return console.Outcome{Result: result, Err: err}
+	return h.outcome(t, result, nil, err)
+}
+
+// outcome is what a trial came to, and to CXone.
+func (h *hub) outcome(t console.Trial, result *operation.Result, differences []string, err error) console.Outcome {
+	o := console.Outcome{Result: result, Err: err, Differences: differences}
+	if i, ok := h.catalogue().Integration(t.Operation.Integration); ok {
+		o.Branch, o.BranchCode = cxone.Verdict(result, err, i)
+	}
+	return o
 }
 
 // tryRecorded runs an operation against the recorded answers of one of its tests.
@@ -94,7 +104,7 @@ func (h *hub) tryRecorded(ctx context.Context, t console.Trial) console.Outcome 
 	for _, test := range catalogue.Tests(t.Operation) {
 		if test.Name == t.Test {
 			result, differences, err := catalogue.Play(ctx, t.Operation, test, t.Input)
-			return console.Outcome{Result: result, Err: err, Differences: differences}
+			return h.outcome(t, result, differences, err)
 		}
 	}
 	return console.Outcome{Result: &operation.Result{}, Err: core.Errorf(core.NotFound, "the operation has no test %q any more", t.Test)}

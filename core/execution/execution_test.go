@@ -146,8 +146,11 @@ func TestResults(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
 		r, clock := newRecorder(t, db)
-		there := execution.NewResults(execution.NewRecorder(execution.Options{DB: db, Clock: clock}))
 		here := execution.NewResults(r)
+		there := here
+		if !db.SQLite() { // a replica
+			there = execution.NewResults(execution.NewRecorder(execution.Options{DB: db, Clock: clock}))
+		}
 		key := here.Put(ctx, "contoso", "", time.Minute, []byte("one"))
 		require.GreaterOrEqual(t, len(key), 32)
 		require.NotEqual(t, key, here.Put(ctx, "contoso", "", time.Minute, []byte("one")))
