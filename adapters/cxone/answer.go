@@ -61,6 +61,8 @@ type reply struct {
 	ResultSet *resultSet `json:"resultSet"`
 	ErrorArgs *errorArgs `json:"errorArgs"`
 	CacheKey  string     `json:"cacheKey"`
+
+	text []byte // the envelope, once it was made
 }
 
 // errorArgs is what a script is told of a failure. All keys are always there.
@@ -83,7 +85,10 @@ type envelope struct {
 }
 
 func (r *reply) envelope() []byte {
-	return encode(envelope{r.Branch, r.ResultSet, r.ErrorArgs, r.CacheKey})
+	if r.text == nil {
+		r.text = encode(envelope{r.Branch, r.ResultSet, r.ErrorArgs, r.CacheKey})
+	}
+	return r.text
 }
 
 // niceResult and niceError are the answers of NICE's own route.

@@ -52,12 +52,17 @@ func soqlText(s string) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }) {
 		return "", core.Errorf(core.Invalid, "a text with control characters cannot be searched for")
 	}
-	escape := strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
-	return "'" + escape.Replace(s) + "'", nil
+	return "'" + soqlSigns.Replace(s) + "'", nil
 }
 
 // errEverything refuses a text of which every text is a match.
 func errEverything() error { return core.Errorf(core.Invalid, "an empty text would match everything") }
+
+// What has a meaning within the quotes of a language.
+var (
+	soqlSigns    = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+	zendeskSigns = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+)
 
 // soslText writes a phrase between the braces of FIND: its words belong
 // together, none of them is an operator, and what has a meaning is escaped.
@@ -105,7 +110,7 @@ func zendeskText(s string) (string, error) {
 		}
 		return r
 	}, s)
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
+	return `"` + zendeskSigns.Replace(s) + `"`, nil
 }
 
 // Written returns the ways in which the query languages write a text, without the
