@@ -28,6 +28,7 @@ type mappingsTry struct {
 	Dir           string `arg:"" optional:"" help:"Folder of mapping files; without it --mappings-dir, else the samples built in."`
 	Input         string `help:"The input: JSON, a file of it, or - for standard input; else that of the test, live the operation's example." placeholder:"JSON|FILE|-"`
 	Test          string `help:"The test whose recorded answers are given; else the first." placeholder:"NAME"`
+	Show          bool   `help:"Show what the file redacts; not with --live."`
 	Live          bool   `help:"Call the vendor, with an authorization of --tenant."`
 	Tenant        string `help:"With --live: tenant of the directory."`
 	Authorization string `help:"With --live: name of the authorization; else the default."`
@@ -76,6 +77,8 @@ func (m mappingsTry) check() error {
 		return errors.New("--live needs --tenant, whose authorization is used")
 	case m.Live && m.Test != "":
 		return errors.New("--live and --test exclude each other: the vendor answers, or a test does")
+	case m.Live && m.Show:
+		return errors.New("--show is for recorded answers")
 	case !m.Live && (m.Tenant != "" || m.Authorization != "" || m.Yes):
 		return errors.New("--tenant, --authorization and --yes go with --live")
 	}
@@ -137,13 +140,17 @@ func (m mappingsTry) recorded(ctx context.Context, p *program, o operated, op *o
 		input = test.Input
 	}
 	fmt.Fprintf(p.stdout, "%s, with the answers of the test %s\n", m.Operation, mapping.Quote(test.Name))
-	result, differences, err := o.operations.Play(ctx, op, test, input)
-	shown := show(p.stdout, op.Mask(input), result, err)
+	result, differences, err := o.operations.Play(ctx, op, test, input, m.Show)
+	mask := operation.Unmasked()
+	if !m.Show {
+		mask = op.Mask(input)
+	}
+	shown := show(p.stdout, mask, result, err)
 	if len(differences) > 0 {
 		fmt.Fprintln(p.stdout, "\nother calls than the test records")
 	}
 	for _, d := range differences {
-		fmt.Fprintf(p.stdout, "  %s\n", op.Mask(input).Text(d))
+		fmt.Fprintf(p.stdout, "  %s\n", mask.Text(d))
 	}
 	return shown
 }

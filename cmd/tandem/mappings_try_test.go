@@ -161,6 +161,8 @@ func TestTryRecorded(t *testing.T) {
 			[]string{"find  ok", "  > GET https://acme.example/customers?", "  > Accept: application/json\n", "  < 200 OK\n", `  <       "name": "Jane Doe"`, "\nresult\n", `"display": "Jane Doe"`},
 			"jane@example.com",
 		},
+		{"everything", []string{"--show"}, 0, []string{"jane@example.com"}, "[redacted]"},
+		{"everything, live", []string{"--live", "--tenant", "contoso", "--show"}, 1, []string{"--show is for recorded answers"}, "GET"},
 		{"another test", []string{"--test", "finds nobody"}, 0, []string{"find  continued", "404 Not Found"}, "Jane"},
 		{"a fault", []string{"--test", "a fault of the vendor is told as it is"}, 1, []string{"500", "out of order", "kind: uncertain", "code: UPSTREAM_FAILED", "step: find"}, "result"},
 		{"an input", []string{"--input", `{"query": "somebody@example.com"}`}, 0, []string{"other calls than the test records\n  exchange 1: query.search: want"}, "somebody@"},

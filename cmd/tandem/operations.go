@@ -103,7 +103,7 @@ func (h *hub) tryRecorded(ctx context.Context, t console.Trial) console.Outcome 
 	catalogue := h.mapped.operations()
 	for _, test := range catalogue.Tests(t.Operation) {
 		if test.Name == t.Test {
-			result, differences, err := catalogue.Play(ctx, t.Operation, test, t.Input)
+			result, differences, err := catalogue.Play(ctx, t.Operation, test, t.Input, false)
 			return h.outcome(t, result, differences, err)
 		}
 	}

@@ -75,6 +75,7 @@ type Request struct {
 	Key           string             // the same for the same request made again: seed of idempotency keys; empty: ID
 	Timeout       time.Duration      // of all of it
 	Detail        bool               // keep requests and answers, redacted, in the steps
+	Open          bool               // redact nothing in the steps
 }
 
 // Result is what a run came to. Nobody changes its documents: parts of them may

@@ -147,7 +147,7 @@ func compact(doc any) []byte {
 // result says what differs from the test, one line each, for people; nothing
 // when the test passes.
 func (c *Catalogue) RunTest(ctx context.Context, op *Operation, t *Test) (*Result, []string) {
-	result, differences, err := c.Play(ctx, op, t, t.Input)
+	result, differences, err := c.Play(ctx, op, t, t.Input, false)
 	switch {
 	case err != nil && t.Error == nil:
 		differences = append(differences, "the run failed: "+outcome(err))
@@ -161,13 +161,14 @@ func (c *Catalogue) RunTest(ctx context.Context, op *Operation, t *Test) (*Resul
 	return result, differences
 }
 
-// Play runs an operation against the answers of a test, with any input. The
-// differences are those of the calls only. The error is that of Run.
-func (c *Catalogue) Play(ctx context.Context, op *Operation, t *Test, input map[string]any) (*Result, []string, error) {
+// Play runs an operation against the answers of a test, with any input; open
+// says that nothing is redacted in the steps. The differences are those of the
+// calls only. The error is that of Run.
+func (c *Catalogue) Play(ctx context.Context, op *Operation, t *Test, input map[string]any, open bool) (*Result, []string, error) {
 	p := &player{test: t}
 	runner := NewRunner(Options{Upstream: p, Connections: p, Clock: still(t.Now)})
 	req := t.Request
-	req.Operation, req.Input, req.Detail = op, input, true
+	req.Operation, req.Input, req.Detail, req.Open = op, input, true, open
 	result, err := runner.Run(ctx, req)
 	if missing := len(t.Exchanges) - p.next; missing > 0 {
 		x := t.Exchanges[p.next]

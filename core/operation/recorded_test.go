@@ -117,7 +117,7 @@ func TestPlay(t *testing.T) {
 	op, _ := catalogue.Operation("acme", "update")
 	test := catalogue.Tests(op)[0]
 	require.Equal(t, 2, test.Line)
-	result, differences, err := catalogue.Play(t.Context(), op, test, test.Input)
+	result, differences, err := catalogue.Play(t.Context(), op, test, test.Input, false)
 	require.NoError(t, err)
 	require.Empty(t, differences)
 	require.Equal(t, test.Result, result.Output)
@@ -126,12 +126,12 @@ func TestPlay(t *testing.T) {
 	require.Equal(t, "200 OK", result.Steps[0].Answer.Line)
 	require.JSONEq(t, `{"name":"Old"}`, result.Steps[0].Answer.Body)
 
-	result, differences, err = catalogue.Play(t.Context(), op, test, map[string]any{"id": "8"})
+	result, differences, err = catalogue.Play(t.Context(), op, test, map[string]any{"id": "8"}, false)
 	require.NoError(t, err)
 	require.NotNil(t, result.Output)
 	require.Contains(t, differences, "exchange 1: path: want /people/7, got /people/8")
 
-	_, differences, err = catalogue.Play(t.Context(), op, test, nil)
+	_, differences, err = catalogue.Play(t.Context(), op, test, nil, false)
 	require.Equal(t, core.Invalid, core.KindOf(err))
 	require.Equal(t, []string{"exchange 1: GET /people/7: the call was not made"}, differences)
 }

@@ -261,7 +261,9 @@ func (x *run) keep(s Step) {
 
 func (x *run) mask() *Mask {
 	if x.masking == nil {
-		x.masking = x.op.Mask(x.req.Input)
+		if x.masking = Unmasked(); !x.req.Open {
+			x.masking = x.op.Mask(x.req.Input)
+		}
 	}
 	return x.masking
 }
