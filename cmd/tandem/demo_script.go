@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -49,6 +50,7 @@ func (s *story) script(ctx context.Context, stranger *sandbox.Studio, vendors *s
 	search := map[string]any{"phoneNumber": demoNumber}
 	ticket := map[string]any{"subject": "Parcel has not arrived", "description": "Caller asks where the parcel is."}
 	contact := fmt.Sprint(s.began.UnixMilli())
+	var last json.RawMessage
 	steps := []struct {
 		studio        *sandbox.Studio
 		configuration string
@@ -56,15 +58,16 @@ func (s *story) script(ctx context.Context, stranger *sandbox.Studio, vendors *s
 		payload       map[string]any
 		branch        string
 		why           string
+		same          bool // the answer as before
 	}{
-		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "Success", "who calls from " + demoNumber + "?"},
-		{s.studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "a ticket for the call"},
-		{s.studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "the action tries again by itself: the same ticket, not a second one"},
-		{s.studio, "Salesforce", "Search for ANI", map[string]any{"workflowInput": search}, "InternalError", "nobody has authorized Salesforce yet"},
-		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search, "timeoutMilliSec": "400"}, "Timeout", "HubSpot takes 3 seconds, the script gives it 0.4"},
-		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": map[string]any{}}, "ValidationError", "the number is missing"},
-		{s.studio, "HubSpot", "", map[string]any{"workflowInput": search}, "InvalidWorkflow", "no such workflow"},
-		{stranger, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "NotConfigured", "tenant fabrikam has no configurations"},
+		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "Success", "who calls from " + demoNumber + "?", false},
+		{s.studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "a ticket for the call", false},
+		{s.studio, "Zendesk", "Create Ticket", map[string]any{"workflowInput": ticket}, "Success", "the action tries again by itself: the same ticket, not a second one", true},
+		{s.studio, "Salesforce", "Search for ANI", map[string]any{"workflowInput": search}, "InternalError", "nobody has authorized Salesforce yet", false},
+		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search, "timeoutMilliSec": "400"}, "Timeout", "HubSpot takes 3 seconds, the script gives it 0.4", false},
+		{s.studio, "HubSpot", "Search for ANI", map[string]any{"workflowInput": map[string]any{}}, "ValidationError", "the number is missing", false},
+		{s.studio, "HubSpot", "", map[string]any{"workflowInput": search}, "InvalidWorkflow", "no such workflow", false},
+		{stranger, "HubSpot", "Search for ANI", map[string]any{"workflowInput": search}, "NotConfigured", "tenant fabrikam has no configurations", false},
 	}
 	for _, step := range steps {
 		known := step.workflow
@@ -90,6 +93,10 @@ func (s *story) script(ctx context.Context, stranger *sandbox.Studio, vendors *s
 		if e.Branch != step.branch {
 			return fmt.Errorf("%s / %s took the branch %s, not %s: %+v", step.configuration, step.workflow, e.Branch, step.branch, e.ErrorArgs)
 		}
+		if step.same && string(e.ResultSet) != string(last) {
+			return fmt.Errorf("the second try got another answer: %s", e.ResultSet)
+		}
+		last = e.ResultSet
 		said := e.First()
 		if e.ErrorArgs != nil {
 			said = e.ErrorArgs.Code

@@ -44,19 +44,19 @@ type Execution struct {
 	Tries int `json:"-"` // how often the action called
 }
 
-// First returns what the first record of the result is called; empty when there
-// is none.
+// First returns what the first record of the result is called, and its id; empty
+// when there is none.
 func (e Execution) First() string {
 	var set struct {
 		Result []struct {
-			Records []struct{ Label, Display string } `json:"records"`
+			Records []struct{ Label, Display, ID string } `json:"records"`
 		} `json:"result"`
 	}
 	if json.Unmarshal(e.ResultSet, &set) != nil || len(set.Result) == 0 || len(set.Result[0].Records) == 0 {
 		return ""
 	}
 	r := set.Result[0].Records[0]
-	return r.Label + " " + r.Display
+	return r.Label + " " + r.Display + ", " + r.ID
 }
 
 // Execute runs the REST API action: a POST of one line of JSON, under the label
