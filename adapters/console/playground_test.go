@@ -159,7 +159,7 @@ func TestOutcomes(t *testing.T) {
 	got := recorded()
 	require.Equal(t, http.StatusOK, got.status)
 	for _, want := range []string{
-		"It worked", "The answer is as recorded in “finds a parcel”", `id="outcome"`, "X-B: &lt;script&gt;", "Content-Type: application/json",
+		"It worked", "The calls are as recorded in “finds a parcel”", `id="outcome"`, "X-B: &lt;script&gt;", "Content-Type: application/json",
 		"label", "120 ms", "The vendor says &lt;script&gt;", "Success",
 	} {
 		require.Contains(t, got.body, want)

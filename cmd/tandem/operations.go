@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -35,7 +37,7 @@ type runner struct {
 }
 
 func newRunner(r *operation.Runner) *runner {
-	ending, end := context.WithCancel(context.Background())
+	ending, end := context.WithCancel(context.Background()) //nolint:gosec // called when the hub ends
 	return &runner{r, ending, end}
 }
 
@@ -89,6 +91,13 @@ func (h *hub) try(ctx context.Context, t console.Trial) console.Outcome {
 	return h.outcome(t, result, nil, err)
 }
 
+// same tells whether two inputs are one document.
+func same(a, b map[string]any) bool {
+	one, err := json.Marshal(a)
+	other, failed := json.Marshal(b)
+	return err == nil && failed == nil && bytes.Equal(one, other)
+}
+
 // outcome is what a trial came to, and to CXone.
 func (h *hub) outcome(t console.Trial, result *operation.Result, differences []string, err error) console.Outcome {
 	o := console.Outcome{Result: result, Err: err, Differences: differences}
@@ -104,6 +113,9 @@ func (h *hub) tryRecorded(ctx context.Context, t console.Trial) console.Outcome 
 	for _, test := range catalogue.Tests(t.Operation) {
 		if test.Name == t.Test {
 			result, differences, err := catalogue.Play(ctx, t.Operation, test, t.Input, false)
+			if same(t.Input, test.Input) {
+				_, differences = catalogue.RunTest(ctx, t.Operation, test)
+			}
 			return h.outcome(t, result, differences, err)
 		}
 	}

@@ -5,7 +5,7 @@
 // and writes it behind the caller's back, in batches and at a bounded rate, so
 // that the Executions page costs no request its time. FirstAnswers lets one of
 // several equal requests run and hands its answer to the others, over replicas
-// and restarts. Results keeps documents under an opaque cacheKey, which is handed
-// out once the document is on disk: it goes there with a batch of the Recorder
-// that is written at once.
+// and restarts. Results keeps documents under an opaque cacheKey; they
+// go to disk with the Recorder's batches, on PostgreSQL before the key is handed
+// out, because another replica may be asked for it.
 package execution

@@ -259,7 +259,8 @@ func later(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// List returns runs, newest first. NotFound when Filter.Before is no run of the
+// List returns runs, newest first, without message, steps, input and result.
+// NotFound when Filter.Before is no run of the
 // tenant any more.
 func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
 	if !storable(f.Before) {
@@ -303,7 +304,10 @@ func storable(text string) bool {
 
 func fromRow(row store.Execution) (Run, error) {
 	var d detail
-	err := json.Unmarshal([]byte(row.Detail), &d)
+	var err error
+	if row.Detail != "" {
+		err = json.Unmarshal([]byte(row.Detail), &d)
+	}
 	return Run{
 		ID: row.ID, Tenant: row.Tenant, Platform: row.Platform, Title: row.Title, Integration: row.Integration,
 		Operation: row.Operation, Outcome: row.Outcome, Failed: row.Failed, Code: row.Code, Message: d.Message,
@@ -319,7 +323,7 @@ func Prune(ctx context.Context, tx *store.Tx, now time.Time, limit int) (int, er
 	if err != nil {
 		return 0, err
 	}
-	answers, err := tx.PruneFirstAnswers(ctx, now, now.Add(-lostLife), limit)
+	answers, err := tx.PruneFirstAnswers(ctx, lostLife, limit)
 	if err != nil {
 		return 0, err
 	}

@@ -24,7 +24,7 @@ type Execution struct {
 	Detail      string `db:"detail"` // JSON
 }
 
-const executionColumns = `id, tenant, platform, title, integration, operation, outcome, failed <> 0 AS failed, code, contact, caller, duration_us, began_ms, detail`
+const executionColumns = `id, tenant, platform, title, integration, operation, outcome, failed <> 0 AS failed, code, contact, caller, duration_us, began_ms`
 
 // InsertExecution keeps a run; a second one with the same id is left out.
 func (tx *Tx) InsertExecution(ctx context.Context, e Execution) error {
@@ -40,10 +40,11 @@ func (tx *Tx) InsertExecution(ctx context.Context, e Execution) error {
 
 // Executions returns up to limit runs of a tenant, newest first: those that
 // began before the one with the id before, if it is given, that failed, if only
-// these are asked for, and whose title or contact holds the text in lower case.
+// these are asked for, and whose title or contact holds the text in lower case;
+// all without their detail.
 func (db *DB) Executions(ctx context.Context, tenant, before string, failed bool, text string, limit int) ([]Execution, error) {
 	var list []Execution
-	query := "SELECT " + executionColumns + " FROM executions WHERE tenant = ?"
+	query := "SELECT " + executionColumns + ", '' AS detail FROM executions WHERE tenant = ?"
 	args := []any{tenant}
 	if before != "" {
 		e, err := db.Execution(ctx, tenant, before)
@@ -68,7 +69,7 @@ func (db *DB) Executions(ctx context.Context, tenant, before string, failed bool
 // Execution returns one run of a tenant; NotFound when there is none.
 func (db *DB) Execution(ctx context.Context, tenant, id string) (Execution, error) {
 	var e Execution
-	err := db.get(ctx, &e, "SELECT "+executionColumns+" FROM executions WHERE tenant = ? AND id = ?", tenant, id)
+	err := db.get(ctx, &e, "SELECT "+executionColumns+", detail FROM executions WHERE tenant = ? AND id = ?", tenant, id)
 	return e, err
 }
 
@@ -146,11 +147,15 @@ func (tx *Tx) FreeFirstAnswer(ctx context.Context, key []byte, owner string) err
 	return err
 }
 
-// PruneFirstAnswers deletes up to limit answers whose life has ended by now, and
-// runs without one whose lease ended before lost, and returns how many.
-func (tx *Tx) PruneFirstAnswers(ctx context.Context, now, lost time.Time, limit int) (int, error) {
+// PruneFirstAnswers deletes up to limit answers whose life has ended, and runs
+// without one whose lease ended that long ago, and returns how many.
+func (tx *Tx) PruneFirstAnswers(ctx context.Context, lost time.Duration, limit int) (int, error) {
+	now, err := tx.now(ctx)
+	if err != nil {
+		return 0, err
+	}
 	n, err := tx.exec(ctx, `DELETE FROM first_answers WHERE key IN (
-		SELECT key FROM first_answers WHERE ends_ms < ? AND (answer IS NOT NULL OR ends_ms < ?) LIMIT ?)`, ms(now), ms(lost), limit)
+		SELECT key FROM first_answers WHERE ends_ms < ? AND (answer IS NOT NULL OR ends_ms < ?) LIMIT ?)`, now, now-lost.Milliseconds(), limit)
 	return int(n), err
 }
 
