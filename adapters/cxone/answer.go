@@ -2,6 +2,7 @@ package cxone
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -174,20 +175,16 @@ func fault(run *operation.Error, steps []operation.Step, e *core.Error, branch s
 		if code == "" && e.Kind == core.Invalid {
 			code = codeRejected
 		}
-	case e.Kind == core.Unavailable && run.Step != "" && code == "":
-		code = codeUnreachable
-	case e.Kind == core.Uncertain && !run.Wrote && code == "":
-		code = outbound.CodeUpstreamFailed
+	case e.Kind == core.Unavailable && run.Step != "":
+		code = cmp.Or(code, codeUnreachable)
+	case e.Kind == core.Uncertain && !run.Wrote:
+		code = cmp.Or(code, outbound.CodeUpstreamFailed)
 	case e.Kind == core.Invalid && (run.Wrote || run.Step != "" && called):
 		branch, status = branchInternalError, http.StatusBadGateway
-		if code == "" {
-			code = codes[core.Internal]
-		}
+		code = cmp.Or(code, codes[core.Internal])
 	case e.Kind == core.NotConfigured:
 		branch = branchInternalError
-		if code == "" {
-			code = outbound.CodeAuthorizationRequired
-		}
+		code = cmp.Or(code, outbound.CodeAuthorizationRequired)
 	}
 	if code == outbound.CodeAuthorizationRequired {
 		status = http.StatusFailedDependency

@@ -305,9 +305,6 @@ func unquoted(text string) (string, bool) {
 	return text, true
 }
 
-// likeSigns escapes what has a meaning in a pattern of LIKE.
-var likeSigns = strings.NewReplacer("%", `\%`, "_", `\_`)
-
 // like returns a function that writes a text as a pattern of LIKE in SOQL, in
 // which the text stands for itself.
 func like(before, after string) func(*run, []any) (any, error) {

@@ -109,6 +109,8 @@ func fold(text string) string {
 }
 
 // wordSigns takes away what stands between the words of a name.
+//
+//nolint:gochecknoglobals // a table
 var wordSigns = strings.NewReplacer("_", "", "-", "", " ", "", ".", "")
 
 // secret tells whether the value of a key is hidden.
