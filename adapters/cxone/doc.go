@@ -11,5 +11,6 @@
 // on behind it, and whoever asks again gets the first answer. What the operation
 // gave is put into the form that the agent application reads (result.go), the
 // verdict into a branch and errorArgs (answer.go). Discovery and cached results
-// are in native.go. Every judged execution is recorded, redacted.
+// are in native.go. Judged executions are recorded, redacted, as many as
+// people could look at.
 package cxone

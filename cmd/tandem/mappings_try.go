@@ -116,8 +116,11 @@ func (m mappingsTry) input() (map[string]any, error) {
 	var input map[string]any
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber() // ids may be larger than a float64 tells apart
-	if err := d.Decode(&input); err != nil || input == nil || d.More() {
+	if err := d.Decode(&input); err != nil {
 		return nil, fmt.Errorf("input: want a JSON object: %w", err)
+	}
+	if input == nil || d.More() {
+		return nil, errors.New("input: want one JSON object")
 	}
 	return input, nil
 }

@@ -269,7 +269,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	}).Mount(h.private.Echo())
 	h.health.Add("database", h.db.Ping)
 	h.metrics.BuildInfo(version, "")
-	if err := errors.Join(h.depths(), h.connectionFigures()); err != nil {
+	if err := errors.Join(h.depths(), h.connectionFigures(), h.metrics.ExecutionsDropped(h.recorder.Dropped)); err != nil {
 		return err
 	}
 	pages := echo.WrapHandler(observe.Handler(h.health, h.metrics))

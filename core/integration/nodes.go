@@ -79,7 +79,7 @@ func (l *loader) versions(texts []mapping.Text) []string {
 
 // scan finds the places of a file of another room that need an authorization,
 // whatever that file's form is: a mapping that names an integration and an
-// authorization, or an integration and an operation.
+// authorization, or an integration and an operation or workflows.
 func scan(f mapping.File) []use {
 	if f.Root == nil {
 		return nil

@@ -182,6 +182,14 @@ func (m *Metrics) QueueDepth(queue string, depth func() float64) error {
 	}, depth))
 }
 
+// ExecutionsDropped adds a counter that asks count at each scrape, which must
+// answer at once and from any goroutine.
+func (m *Metrics) ExecutionsDropped(count func() int64) error {
+	return m.registry.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tandem_executions_dropped_total", Help: "Runs of operations that were not kept for the Executions page, because there were too many.",
+	}, func() float64 { return float64(count()) }))
+}
+
 // BuildInfo notes what runs.
 func (m *Metrics) BuildInfo(version, revision string) {
 	m.build.Reset()
