@@ -250,6 +250,8 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 	hand := &handover{late: core.NewID(a.o.Clock.Now())}
 	answer, repeated, err := a.o.Answers.Do(ctx, key, answerLife, runLimit, func(ctx context.Context) (execution.Answer, bool) {
 		done := a.run(ctx, j, runLimit, hex.EncodeToString(key[:]))
+		// Before the caller has it, who makes its text and would share this one.
+		text, keep := encode(done.reply), j.hasID() && !done.mayRepeat()
 		hand.mu.Lock()
 		hand.done = &done
 		gone := hand.gone
@@ -257,7 +259,7 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 		if gone {
 			a.record(j, hand.late, done.reply, done, "Ended after the caller had been answered; see "+j.id+".")
 		}
-		return encode(done.reply), j.hasID() && !done.mayRepeat()
+		return text, keep
 	})
 	hand.mu.Lock()
 	done := hand.done
