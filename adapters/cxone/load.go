@@ -1,9 +1,7 @@
 package cxone
 
 import (
-	"encoding/json"
 	"fmt"
-	"math"
 	"path"
 	"regexp"
 	"slices"
@@ -122,7 +120,7 @@ func Load(set *mapping.Set, integrations *integration.Catalogue, operations *ope
 		}
 		l := loader{file: f, ids: ids, integrations: integrations, operations: operations}
 		l.load(c, tenants)
-		findings = append(findings, l.findings...)
+		findings = append(findings, l.findings[:min(len(l.findings), maxFindings)]...)
 	}
 	mapping.Sort(findings)
 	return c, findings
@@ -255,7 +253,9 @@ func (l *loader) workflow(c *configuration, e workflowEntry) *workflow {
 // input reads the fixed input of a workflow, whose names its operation must
 // know.
 func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any {
-	fixed, ok := l.literal(node).(map[string]any)
+	value, findings := operation.Literal(l.file, node)
+	l.findings = append(l.findings, findings...)
+	fixed, ok := value.(map[string]any)
 	if !ok {
 		l.findings = append(l.findings, l.file.At(node, "input must be a mapping of inputs to values"))
 		return nil
@@ -276,50 +276,6 @@ func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any 
 }
 
 func posOf(node *yaml.Node) mapping.Pos { return mapping.Pos{Line: node.Line, Column: node.Column} }
-
-// signForm is a number that YAML reads otherwise than it is written.
-var signForm = regexp.MustCompile(`^([+]|-?0[0-9])`)
-
-// literal turns a YAML value into what the same in JSON would decode to. A date
-// stays the text that it is, and a number keeps its digits.
-func (l *loader) literal(node *yaml.Node) any {
-	switch node.Kind {
-	case yaml.MappingNode:
-		m := make(map[string]any, len(node.Content)/2)
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			m[node.Content[i].Value] = l.literal(node.Content[i+1])
-		}
-		return m
-	case yaml.SequenceNode:
-		list := make([]any, len(node.Content))
-		for i, child := range node.Content {
-			list[i] = l.literal(child)
-		}
-		return list
-	}
-	var number float64
-	var truth bool
-	switch node.Tag {
-	case "!!null":
-		return nil
-	case "!!int", "!!float":
-		switch {
-		case signForm.MatchString(node.Value):
-			l.add(posOf(node), "a number loses the + or 0 that it begins with: put it in quotes")
-		case json.Valid([]byte(node.Value)):
-			return json.Number(node.Value)
-		case node.Decode(&number) != nil || math.IsInf(number, 0) || math.IsNaN(number):
-			l.add(posOf(node), "this is no number that JSON has: put it in quotes")
-		default:
-			return number
-		}
-	case "!!bool":
-		if node.Decode(&truth) == nil {
-			return truth
-		}
-	}
-	return node.Value
-}
 
 // holder is what has an id.
 type holder struct {

@@ -126,9 +126,10 @@ func TestPatternsOfAFileShareABudget(t *testing.T) {
 func TestNumbersThatWouldChangeAreFindings(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"0771234567":                     "this number begins with 0: put it in quotes",
-		"0791234567":                     "this number begins with 0: put it in quotes",
-		"-00.5":                          "this number begins with 0: put it in quotes",
+		"0771234567":                     "this number begins with + or 0: put it in quotes",
+		"0791234567":                     "this number begins with + or 0: put it in quotes",
+		"+41445551234":                   "this number begins with + or 0: put it in quotes",
+		"-00.5":                          "this number begins with + or 0: put it in quotes",
 		"12345678901234567890":           "this number is too large to stay exact: put it in quotes",
 		"123456789012345678901234567890": "this number is too large to stay exact: put it in quotes",
 		".inf":                           "this number cannot be used: put it in quotes where a text is meant",

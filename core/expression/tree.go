@@ -160,10 +160,10 @@ func (t *treeCompiler) scalar(node *yaml.Node, n Names) part {
 	return constantPart(v)
 }
 
-// leadingZero is a number that YAML reads in another way than people write it:
-// 0771234567 as octal, 0791234567 without its zero.
+// leadingSign is a number that YAML reads in another way than people write it:
+// 0771234567 as octal, 0791234567 without its zero, +41445551234 without its +.
 var (
-	leadingZero = regexp.MustCompile(`^[+-]?0[0-9]`)
+	leadingSign = regexp.MustCompile(`^([+]|-?0[0-9])`)
 	integerForm = regexp.MustCompile(`^[+-]?[0-9][0-9_]*$`)
 )
 
@@ -179,8 +179,8 @@ func Scalar(node *yaml.Node) (v any, why string) {
 		var whole int
 		var x float64
 		switch {
-		case leadingZero.MatchString(node.Value):
-			why = "this number begins with 0: put it in quotes"
+		case leadingSign.MatchString(node.Value):
+			why = "this number begins with + or 0: put it in quotes"
 		case node.Tag == "!!int" && node.Decode(&whole) == nil:
 			return whole, ""
 		case node.Tag == "!!int" || integerForm.MatchString(node.Value):

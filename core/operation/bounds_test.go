@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/mapping"
 	"tandem/core/operation"
 	"tandem/core/outbound"
 )
@@ -134,8 +135,9 @@ func TestFindingsOfBounds(t *testing.T) {
 	heavy := "(?:" + strings.Repeat("[ab]", 40) + "){200}"
 	for name, c := range map[string]struct{ text, want string }{
 		"headers that are one": {"title: x\nsteps:\n  - id: a\n    request: {method: GET, path: /x, headers: {X-A: a, x-a: b}}\noutput: 1\n", `duplicate header "x-a"`},
-		"an octal number":      {"title: x\noutput: {phone: 0771234567}\n", "this number begins with 0: put it in quotes"},
-		"one in the example":   {"title: x\ninput: [{name: a, type: text}]\nexample: {a: 0791234567}\noutput: 1\n", "this number begins with 0: put it in quotes"},
+		"an octal number":      {"title: x\noutput: {phone: 0771234567}\n", "this number begins with + or 0: put it in quotes"},
+		"a telephone number":   {"title: x\noutput: {phone: +41445551234}\n", "this number begins with + or 0: put it in quotes"},
+		"one in the example":   {"title: x\ninput: [{name: a, type: text}]\nexample: {a: 0791234567}\noutput: 1\n", "this number begins with + or 0: put it in quotes"},
 		"a number too large":   {"title: x\noutput: {id: 12345678901234567890}\n", "this number is too large to stay exact: put it in quotes"},
 		"repeats of a pattern": {"title: x\ninput: [{name: a, type: text, pattern: \"(?:" + strings.Repeat("[ab]", 46) + "){1000}\"}]\noutput: 1\n", "the pattern repeats too much"},
 		"repeats of the file":  {"title: x\noutput:\n" + strings.Repeat("- = \"a\" matches \""+heavy+"\"\n", 7), "the patterns of this file repeat too much"},
@@ -153,7 +155,22 @@ func TestFindingsOfBounds(t *testing.T) {
 	}
 	_, _, findings := load(t, map[string]string{"one.yaml": "title: x\noutput: 1\n", "one_test.yaml": "tests:\n  - name: a\n    result: {phone: 0771234567}\n"})
 	require.Len(t, findings, 1)
-	require.Contains(t, findings[0].Message, "this number begins with 0: put it in quotes")
+	require.Contains(t, findings[0].Message, "this number begins with + or 0: put it in quotes")
+}
+
+func TestLiteral(t *testing.T) {
+	t.Parallel()
+	f, findings := mapping.Parse("x.yaml", []byte(`{a: "1", b: 0x10, c: 1.5, d: true, e: null, f: 2024-01-02, g: [-0.5, {h: x}], i: 1.0e3}`))
+	require.Empty(t, findings)
+	value, findings := operation.Literal(f, f.Root)
+	require.Empty(t, findings)
+	require.Equal(t, map[string]any{
+		"a": "1", "b": 16, "c": 1.5, "d": true, "e": nil, "f": "2024-01-02",
+		"g": []any{-0.5, map[string]any{"h": "x"}}, "i": 1000.0,
+	}, value)
+	value, findings = operation.Literal(f, nil)
+	require.Empty(t, findings)
+	require.Nil(t, value)
 }
 
 func TestLintOfAHopelessFileIsCheap(t *testing.T) {

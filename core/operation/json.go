@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tandem/core/expression"
+	"tandem/core/mapping"
 )
 
 // exact is the largest whole number up to which float64 has them all.
@@ -143,7 +144,15 @@ func digits(text string) int {
 	return n
 }
 
-// literal is the value that a node holds as it stands there.
+// Literal returns the value that a node of a file holds as it stands there, in
+// the kinds that expressions know; nil for no node. What would become another is
+// a finding.
+func Literal(file mapping.File, node *yaml.Node) (any, []mapping.Finding) {
+	l := loader{file: file}
+	v := l.literal(node)
+	return v, l.findings
+}
+
 func (l *loader) literal(node *yaml.Node) any {
 	switch {
 	case node == nil:
