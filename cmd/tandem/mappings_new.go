@@ -187,6 +187,9 @@ input:
     redact: true
     help: A name, an e-mail address or a telephone number.
 
+# Further names whose values are masked there, in requests, answers and results.
+redact: [email, phone]
+
 # An input with which the file is checked when it is loaded.
 example: {query: jane@example.com}
 
@@ -221,7 +224,7 @@ output:
       url: = "/customers/" + text(customer.id)
       display: = customer.name
       linkable: true
-      screenPop: true
+      screenPop: = len(steps.find.customers) == 1 # several at once pop for nobody
       related: []
       # Those of the card that an administrator has configured, else these.
       fields: = card(customer, "Customer", [["name", "Name"], ["email", "E-mail"]])
