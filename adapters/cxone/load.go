@@ -2,7 +2,6 @@ package cxone
 
 import (
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,7 +15,7 @@ import (
 	"tandem/core/operation"
 )
 
-// folder is where the configurations stand, beside the integration CXone.
+// folder is where the configurations stand, beside the integration CXone itself.
 const folder = "cxone"
 
 // What a file says where it says nothing, and its bounds.
@@ -39,7 +38,7 @@ var (
 )
 
 // configurationsFile is the form of cxone/configurations.yaml, and of any other
-// file there that is neither an integration nor an operation.
+// file there but the integration's.
 type configurationsFile struct {
 	mapping.Pos
 	Tenant         mapping.Text          `yaml:"tenant" required:"true"`
@@ -106,16 +105,16 @@ type cardMappingEntry struct {
 	} `yaml:"entities" required:"true"`
 }
 
-// Load makes configurations of the files cxone/*.yaml of a set, apart from
-// integrations, entities, operations and their tests, and returns everything that
-// is wrong with them, sorted. tenants are the names that the directory knows.
+// Load makes configurations of the files of a set that stand in cxone/, apart
+// from its integration.yaml, and returns everything that is wrong with them,
+// sorted. tenants are the names that the directory knows.
 // With findings the configurations are not good for serving.
 func Load(set *mapping.Set, integrations *integration.Catalogue, operations *operation.Catalogue, tenants []string) (*Configurations, []mapping.Finding) {
 	c := &Configurations{tenants: map[string]*tenantSet{}, operations: operations}
 	ids := map[string]holder{}
 	var findings []mapping.Finding
 	for _, f := range set.Under(folder) {
-		if !isConfigurations(f) {
+		if f.Path == folder+"/integration.yaml" {
 			continue
 		}
 		l := loader{file: f, ids: ids, integrations: integrations, operations: operations}
@@ -124,23 +123,6 @@ func Load(set *mapping.Set, integrations *integration.Catalogue, operations *ope
 	}
 	mapping.Sort(findings)
 	return c, findings
-}
-
-// isConfigurations tells whether a file is one that Load reads.
-func isConfigurations(f mapping.File) bool {
-	if path.Dir(f.Path) != folder || f.Root == nil {
-		return false
-	}
-	switch path.Base(f.Path) {
-	case "integration.yaml", "integration.yml", "entities.yaml":
-		return false
-	}
-	for i := 0; f.Root.Kind == yaml.MappingNode && i < len(f.Root.Content); i += 2 {
-		if key := f.Root.Content[i].Value; key == "output" || key == "tests" {
-			return false
-		}
-	}
-	return true
 }
 
 // loader makes the configurations of one file.

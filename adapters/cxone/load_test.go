@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"tandem/core/mapping"
 )
 
 func load(t testing.TB, texts map[string]string) (*Configurations, []string) {
@@ -76,16 +74,15 @@ func TestLoadFindings(t *testing.T) {
 	}
 }
 
-func TestOtherFilesOfTheFolderAreLeftAlone(t *testing.T) {
+func TestEveryOtherFileOfTheFolderIsConfigurations(t *testing.T) {
 	t.Parallel()
 	for path, text := range map[string]string{
-		"cxone/integration.yaml": "title: x", "cxone/entities.yaml": "entities: []", "cxone/signal.yaml": "title: x\noutput: {}",
-		"cxone/signal_test.yaml": "tests: []", "cxone/deep/x.yaml": "tenant: contoso", "acme/x.yaml": "tenant: contoso",
+		"cxone/entities.yaml": "entities: []", "cxone/signal.yaml": "title: x\noutput: {}",
+		"cxone/signal_test.yaml": "tests: []", "cxone/deep/x.yaml": "enabled: true",
 	} {
-		f, findings := mapping.Parse(path, []byte(text))
-		require.Empty(t, findings)
-		require.False(t, isConfigurations(f), path)
+		texts := files()
+		texts[path] = text
+		_, findings := load(t, texts)
+		require.Contains(t, findings, path+`:1:1: "tenant" is missing`)
 	}
-	f, _ := mapping.Parse("cxone/any.yaml", []byte("tenant: contoso"))
-	require.True(t, isConfigurations(f))
 }

@@ -125,12 +125,12 @@ func kindOfPath(name string) string {
 		return "nodes"
 	case base == "integration.yaml":
 		return "integration"
+	case strings.HasPrefix(name, "cxone/"):
+		return "configurations"
 	case base == "entities.yaml":
 		return "entities"
 	case strings.HasSuffix(base, "_test.yaml"):
 		return "test"
-	case folder == "cxone/":
-		return "configurations"
 	default:
 		return "operation"
 	}
