@@ -60,7 +60,8 @@ func (call *Call) idempotent() bool {
 // credential, and is refused at once while the upstream is known to be down. It
 // takes as long as the deadline at most.
 //
-// A whole answer of the upstream is a Response whatever its status. One that is
+// A whole answer of the upstream is a Response whatever its status, without the
+// credential where it repeats that. One that is
 // no 2xx gives an error beside it, of the kind that an ErrorRule says, else
 //   - Uncertain with CodeRedirected (3xx, never followed) or CodeUpstreamFailed
 //     (5xx), Timeout (408), Throttled with CodeUpstreamThrottled (425, 429),

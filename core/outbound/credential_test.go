@@ -2,6 +2,8 @@ package outbound
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -119,4 +121,47 @@ func TestCredentialFollowsNoRedirect(t *testing.T) {
 		}
 	}
 	require.Zero(t, reached.Load())
+}
+
+// signer is an Authorizer that does what it is told.
+type signer func(*http.Request)
+
+func (f signer) Authorize(_ context.Context, _ Credential, req *http.Request) (int64, error) {
+	f(req)
+	return 1, nil
+}
+
+func (f signer) Rejected(context.Context, Credential, int64) error { return nil }
+
+// TestAnswersThatRepeatTheCredential: nobody behind this room sees it.
+func TestAnswersThatRepeatTheCredential(t *testing.T) {
+	const secret = `s3cret/"value"+1`
+	for name, sign := range map[string]signer{
+		"bearer":   func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret) },
+		"basic":    func(r *http.Request) { r.SetBasicAuth("hub", secret) },
+		"api key":  func(r *http.Request) { r.Header.Set("X-Api-Key", secret) },
+		"own word": func(r *http.Request) { r.Header.Set("Authorization", "Token "+secret) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				c := inMemory(t, Options{Authorizer: sign}, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("X-Echo", "bad "+secret)
+					w.WriteHeader(http.StatusBadRequest)
+					quoted, _ := json.Marshal(secret)
+					_, _ = w.Write([]byte(`{"message": "bad key", "key": ` + string(quoted) + `, "plain": "` + secret +
+						`", "header": "` + r.Header.Get("Authorization") + `", "mine": "` + r.Header.Get("X-Mine") + `"}`))
+				})
+				call := newCall(t, http.MethodGet, crm, "")
+				call.Credential = credential
+				call.Request.Header.Set("X-Mine", "no secret of anybody")
+				res, err := c.Call(t.Context(), call)
+				require.Error(t, err)
+				require.NotContains(t, string(res.Body), "s3cret")
+				require.NotContains(t, string(res.Body), base64.StdEncoding.EncodeToString([]byte("hub:"+secret)))
+				require.NotContains(t, res.Header.Get("X-Echo"), "s3cret")
+				require.Contains(t, string(res.Body), `"message": "bad key"`)
+				require.Contains(t, string(res.Body), "no secret of anybody")
+			})
+		})
+	}
 }

@@ -80,7 +80,11 @@ func (s *session) once() (outcome, int64) {
 			return outcome{err: s.unauthorized(err), final: true}, 0
 		}
 	}
-	return s.send(req), stamp
+	o := s.send(req)
+	if o.response != nil && s.call.Credential != nil {
+		o.response.conceal(credentials(s.call.Request.Header, req.Header))
+	}
+	return o, stamp
 }
 
 // request is a fresh copy of the call's request.
