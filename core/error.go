@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -56,6 +57,16 @@ var Table = map[Kind]Meaning{
 	Uncertain:          {http.StatusBadGateway, false, true, "InternalError", "onError"},
 	ResultTooLarge:     {http.StatusBadGateway, false, false, "InternalError", "onError"},
 	Mapping:            {http.StatusUnprocessableEntity, false, false, "InternalError", "onError"},
+}
+
+// Kinds returns the words of all kinds, sorted.
+func Kinds() []string {
+	words := make([]string, 0, len(Table))
+	for kind := range Table {
+		words = append(words, string(kind))
+	}
+	slices.Sort(words)
+	return words
 }
 
 // Detail names one thing that is wrong with a caller's input.

@@ -230,7 +230,7 @@ func (l *loader) limit(n mapping.Located[int], key string) {
 func (l *loader) errorRule(e errorEntry) ErrorRule {
 	kind := core.Kind(e.Kind.Value)
 	if _, known := core.Table[kind]; !known && e.Kind.Value != "" {
-		l.unknown(e.Kind, "kind", kindNames())
+		l.unknown(e.Kind, "kind", core.Kinds())
 	}
 	switch {
 	case e.Status.Given() && (e.Status.Value < 300 || e.Status.Value > 599):
@@ -243,15 +243,6 @@ func (l *loader) errorRule(e errorEntry) ErrorRule {
 	}
 	l.path(e.Field, "field")
 	return ErrorRule{Status: e.Status.Value, Field: e.Field.Value, Equals: e.Equals.Value, Kind: kind}
-}
-
-func kindNames() []string {
-	var names []string
-	for kind := range core.Table {
-		names = append(names, string(kind))
-	}
-	slices.Sort(names)
-	return names
 }
 
 var pathForm = regexp.MustCompile(`^[A-Za-z0-9_@-]+(\.[A-Za-z0-9_@-]+)*$`)

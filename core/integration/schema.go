@@ -1,6 +1,9 @@
 package integration
 
-import "tandem/core/mapping"
+import (
+	"tandem/core"
+	"tandem/core/mapping"
+)
 
 // Schema returns the JSON Schema of <integration>/integration.yaml.
 func Schema() []byte {
@@ -19,7 +22,7 @@ func Schema() []byte {
 		"errors.status":              {Doc: "300 to 599."},
 		"errors.field":               {Doc: "Way into the JSON answer, names with dots between; goes with equals."},
 		"errors.equals":              {Doc: "The text that the field must be."},
-		"errors.kind":                {Doc: "What the answer means.", Words: kindNames()},
+		"errors.kind":                {Doc: "What the answer means.", Words: core.Kinds()},
 		"error_texts":                {Doc: "Ways into the JSON body of a refusal; the first that leads to a text is shown to the caller."},
 		"name":                       {Doc: "What templates call the field: a-z, 0-9 and _."},
 		"label":                      {Doc: "Stands above the field, or is what people choose."},

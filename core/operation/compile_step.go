@@ -198,20 +198,11 @@ func (l *loader) rule(e ruleEntry, names expression.Names) rule {
 }
 
 func (l *loader) failure(e failEntry, names expression.Names) *failure {
-	l.oneOf(e.Kind, "kind", kindNames())
+	l.oneOf(e.Kind, "kind", core.Kinds())
 	if e.Code.Value != "" && !codeForm.MatchString(e.Code.Value) {
 		l.add(e.Code.Pos, "a code is made of A-Z, 0-9 and _")
 	}
 	return &failure{kind: core.Kind(e.Kind.Value), code: e.Code.Value, message: l.tree(e.Message, names)}
-}
-
-func kindNames() []string {
-	var names []string
-	for kind := range core.Table {
-		names = append(names, string(kind))
-	}
-	slices.Sort(names)
-	return names
 }
 
 // statuses reads a number or a list of numbers.
@@ -236,7 +227,7 @@ func (l *loader) kinds(node *yaml.Node) []core.Kind {
 			l.at(n, "a kind is a word such as conflict")
 			continue
 		}
-		if l.oneOf(mapping.Text{Pos: posOf(n), Value: n.Value}, "kind", kindNames()) {
+		if l.oneOf(mapping.Text{Pos: posOf(n), Value: n.Value}, "kind", core.Kinds()) {
 			list = append(list, core.Kind(n.Value))
 		}
 	}

@@ -169,7 +169,7 @@ func (l *loader) test(e testEntry) *Test {
 	}
 	t.Result = l.literal(e.Result)
 	if e.Error != nil {
-		l.oneOf(e.Error.Kind, "kind", kindNames())
+		l.oneOf(e.Error.Kind, "kind", core.Kinds())
 		t.Error = &ExpectedError{
 			core.Kind(e.Error.Kind.Value), e.Error.Code.Value, e.Error.Step.Value, e.Error.Status.Value, e.Error.Message.Value,
 		}

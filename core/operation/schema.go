@@ -1,6 +1,9 @@
 package operation
 
-import "tandem/core/mapping"
+import (
+	"tandem/core"
+	"tandem/core/mapping"
+)
 
 // Schema returns the JSON Schema of <integration>/<operation>.yaml.
 func Schema() []byte {
@@ -49,7 +52,7 @@ func Schema() []byte {
 		"on.when":            {Doc: "An expression on body, status and headers."},
 		"on.then":            {Doc: "On to the next step, straight to the output, or the end."},
 		"on.fail":            {Doc: "The error with which the run ends."},
-		"fail.kind":          {Doc: "What the error means.", Words: kindNames()},
+		"fail.kind":          {Doc: "What the error means.", Words: core.Kinds()},
 		"fail.code":          {Doc: "For programs."},
 		"fail.message":       {Doc: "For people."},
 		"steps.extract":      {Doc: "Named values out of the answer: steps.<id>.<name>."},
@@ -93,7 +96,7 @@ func TestSchema() []byte {
 		"exchanges.fault":   {Doc: "Instead of an answer: none in time, or no connection."},
 		"tests.result":      {Doc: "The output, which must be equal; or error."},
 		"tests.error":       {Doc: "The error of the run; only the keys that are given are compared."},
-		"error.kind":        {Doc: "What the error means.", Words: kindNames()},
+		"error.kind":        {Doc: "What the error means.", Words: core.Kinds()},
 		"error.step":        {Doc: "The id of the step that failed."},
 		"error.status":      {Doc: "The status of the vendor's answer."},
 		"error.message":     {Doc: "A part of the message."},
