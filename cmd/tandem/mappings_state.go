@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"tandem/adapters/console"
 	"tandem/core/mapping"
 )
@@ -105,10 +103,8 @@ func hashOf(data []byte) string {
 
 // ownerOf returns the tenant that a file names; empty for one that is for all.
 func ownerOf(f mapping.File) string {
-	for i := 0; f.Root != nil && f.Root.Kind == yaml.MappingNode && i+1 < len(f.Root.Content); i += 2 {
-		if f.Root.Content[i].Value == "tenant" {
-			return f.Root.Content[i+1].Value
-		}
+	if tenant := mapping.Value(f.Root, "tenant"); tenant != nil {
+		return tenant.Value
 	}
 	return ""
 }

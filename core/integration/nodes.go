@@ -91,7 +91,7 @@ func scan(f mapping.File) []use {
 		if node.Kind == yaml.MappingNode {
 			id := scalar(node, "integration")
 			name := strings.TrimSpace(scalar(node, "authorization"))
-			if id != "" && (name != "" || (has(node, "operation") || has(node, "workflows")) && !has(node, "authorization")) {
+			if id != "" && (name != "" || (mapping.Value(node, "operation") != nil || mapping.Value(node, "workflows") != nil) && mapping.Value(node, "authorization") == nil) {
 				uses = append(uses, use{tenant, id, name, f.Path, node.Line})
 			}
 		}
@@ -103,20 +103,9 @@ func scan(f mapping.File) []use {
 	return uses
 }
 
-func has(node *yaml.Node, key string) bool { return value(node, key) != nil }
-
 func scalar(node *yaml.Node, key string) string {
-	if v := value(node, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != "!!null" {
+	if v := mapping.Value(node, key); v != nil && v.Kind == yaml.ScalarNode && v.Tag != "!!null" {
 		return v.Value
 	}
 	return ""
-}
-
-func value(node *yaml.Node, key string) *yaml.Node {
-	for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
-	}
-	return nil
 }

@@ -39,6 +39,17 @@ type Set struct {
 	Hash  string // hex SHA-256 over paths and contents of all files that could be read
 }
 
+// Value returns what stands under a key of a mapping; nil for no such key, and for
+// a node that is no mapping or nil.
+func Value(node *yaml.Node, key string) *yaml.Node {
+	for i := 0; node != nil && node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i+1]
+		}
+	}
+	return nil
+}
+
 // Under returns the files below a folder, sorted by path.
 func (s *Set) Under(dir string) []File {
 	var files []File
