@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"tandem/core"
 	"tandem/core/operation"
@@ -208,17 +207,5 @@ func messageOf(e *core.Error) string {
 		}
 		message = strings.Join(parts, "; ")
 	}
-	return clip(message)
-}
-
-// clip cuts a message that is too long.
-func clip(message string) string {
-	if len(message) <= maxMessage {
-		return message
-	}
-	cut := maxMessage
-	for cut > 0 && !utf8.RuneStart(message[cut]) {
-		cut--
-	}
-	return message[:cut] + "..."
+	return operation.Cut(message, maxMessage)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/integration"
 	"tandem/core/operation"
 )
@@ -211,8 +212,8 @@ func updates(payload document, mappings []*dataMapping) ([]any, error) {
 	list, fits := []any{}, len(records) == 0
 	for _, entry := range records {
 		record, _ := entry.(map[string]any)
-		entity, known := textOf(record["entity"])
-		id, named := textOf(record["entityId"])
+		entity, known := expression.Text(record["entity"])
+		id, named := expression.Text(record["entityId"])
 		if !known || !named || entity == "" || id == "" {
 			return nil, core.InvalidField("integration", form)
 		}
@@ -248,15 +249,15 @@ func (m *dataMapping) apply(entity string, contact any, fields map[string]any) (
 	return fits
 }
 
-// wordsOf is textOf, where a list of such values is one text.
+// wordsOf is expression.Text, where a list of such values is one text.
 func wordsOf(v any) (string, bool) {
 	list, ok := v.([]any)
 	if !ok {
-		return textOf(v)
+		return expression.Text(v)
 	}
 	var words []string
 	for _, entry := range list {
-		if text, ok := textOf(entry); ok {
+		if text, ok := expression.Text(entry); ok {
 			words = append(words, text)
 		}
 	}

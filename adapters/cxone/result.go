@@ -1,14 +1,11 @@
 package cxone
 
 import (
-	"encoding/json"
-	"fmt"
-	"math"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/integration"
 	"tandem/core/operation"
 )
@@ -190,7 +187,7 @@ func (s *shaper) related(of map[string]any) []related {
 func (s *shaper) fields(of map[string]any) []field {
 	all := []field{}
 	for _, f := range s.list(of["fields"], "fields") {
-		value, ok := textOf(f["value"])
+		value, ok := expression.Text(f["value"])
 		if !ok {
 			continue
 		}
@@ -224,34 +221,13 @@ func (s *shaper) url(of map[string]any) string {
 
 // text returns a value of an object as text; nothing for what is none.
 func text(of map[string]any, name string) string {
-	t, _ := textOf(of[name])
+	t, _ := expression.Text(of[name])
 	return t
-}
-
-// textOf turns a text, number or truth value into text; anything else is none.
-func textOf(v any) (string, bool) {
-	switch v := v.(type) {
-	case string:
-		return v, true
-	case bool:
-		return strconv.FormatBool(v), true
-	case json.Number:
-		return v.String(), true
-	case float64:
-		if math.Abs(v) < 1e21 {
-			return strconv.FormatFloat(v, 'f', -1, 64), true
-		}
-		return strconv.FormatFloat(v, 'g', -1, 64), true
-	case int, int64:
-		return fmt.Sprint(v), true
-	default:
-		return "", false
-	}
 }
 
 // truth returns a truth value, which may be written as text.
 func truth(of map[string]any, name string, otherwise bool) bool {
-	switch t, _ := textOf(of[name]); strings.ToLower(t) {
+	switch t, _ := expression.Text(of[name]); strings.ToLower(t) {
 	case "true":
 		return true
 	case "false":

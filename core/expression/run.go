@@ -127,10 +127,13 @@ func at(offset int, err error) error {
 	return err
 }
 
+// CodeMapping is the code of the error of an evaluation.
+const CodeMapping = "MAPPING_ERROR"
+
 // mappingError returns the error of an evaluation for the caller.
 func mappingError(err error, place func(offset int) string) error {
 	if p, ok := errors.AsType[*problem](err); ok {
-		return &core.Error{Kind: core.Mapping, Code: "MAPPING_ERROR", Message: place(max(p.offset, 0)) + ": " + p.what}
+		return &core.Error{Kind: core.Mapping, Code: CodeMapping, Message: place(max(p.offset, 0)) + ": " + p.what}
 	}
 	return err
 }

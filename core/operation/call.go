@@ -279,7 +279,7 @@ func (r *rule) error(x *run, err error) error {
 	}
 	if text, ok := expression.Text(message); ok && text != "" {
 		x.told = clean(text, maxLooked)
-		e.Message = cut(x.told, maxMessage)
+		e.Message = Cut(x.told, maxMessage)
 	}
 	return e
 }
@@ -295,7 +295,7 @@ func (x *run) said(err error) error {
 			if text = clean(text, maxLooked); text != "" {
 				more := *e
 				x.told = e.Message + ": " + text
-				more.Message += ": " + cut(text, maxSaid)
+				more.Message += ": " + Cut(text, maxSaid)
 				return &more
 			}
 		}
@@ -309,7 +309,7 @@ func (x *run) shown(err error) string {
 	if x.told == "" {
 		return x.mask().Text(err.Error())
 	}
-	return cut(x.mask().Text(x.told), maxMessage)
+	return Cut(x.mask().Text(x.told), maxMessage)
 }
 
 // clean makes one line of a text of others, of so many bytes at most.
@@ -317,7 +317,7 @@ func clean(text string, most int) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, ""), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || !unicode.IsPrint(r)
 	}), " ")
-	return cut(text, most)
+	return Cut(text, most)
 }
 
 // lower are headers as expressions see them.
@@ -352,7 +352,7 @@ func (x *run) detail(kept *Step, d *draft, req *http.Request, answer *outbound.R
 			sign = "&"
 		}
 	}
-	kept.Request = &Exchange{Line: cut(line, maxBody), Headers: m.headers(req.Header)}
+	kept.Request = &Exchange{Line: Cut(line, maxBody), Headers: m.headers(req.Header)}
 	if d.hasBody {
 		kept.Request.Body = m.document(d.body, maxBody)
 	}
@@ -367,6 +367,6 @@ func (x *run) detail(kept *Step, d *draft, req *http.Request, answer *outbound.R
 	case strings.HasPrefix(strings.TrimSpace(plain), "{"), strings.HasPrefix(strings.TrimSpace(plain), "["): // its keys cannot be told
 		kept.Answer.Body = fmt.Sprintf("%d bytes of JSON that could not be read", len(answer.Body))
 	default:
-		kept.Answer.Body = cut(m.Text(plain), maxBody)
+		kept.Answer.Body = Cut(m.Text(plain), maxBody)
 	}
 }

@@ -99,4 +99,4 @@ func float(v any) (float64, bool) {
 }
 
 // brief is a value as JSON, cut.
-func brief(v any) string { return cut(string(compact(v)), maxBrief) }
+func brief(v any) string { return Cut(string(compact(v)), maxBrief) }

@@ -245,7 +245,7 @@ func (m *Mask) headers(h http.Header) map[string]string {
 	all := make(map[string]string, len(h))
 	for name, values := range h {
 		if name != "Authorization" && name != "Cookie" && name != "Set-Cookie" {
-			all[name] = cut(m.value(name, strings.Join(values, ", ")), maxBody)
+			all[name] = Cut(m.value(name, strings.Join(values, ", ")), maxBody)
 		}
 	}
 	return all
@@ -258,7 +258,7 @@ func (m *Mask) JSON(doc any) string { return m.document(doc, maxJSON) }
 func (m *Mask) document(doc any, most int) string {
 	w := writer{mask: m, most: most}
 	w.value(doc, 0)
-	return cut(string(w.b), most)
+	return Cut(string(w.b), most)
 }
 
 // writer writes a masked document and stops when it is long enough.
@@ -346,8 +346,8 @@ func (w *writer) text(s string) {
 	w.b = append(w.b, quoted...)
 }
 
-// cut shortens a text to so many bytes and no half signs.
-func cut(s string, most int) string {
+// Cut shortens a text to so many bytes, which end in ..., and no half signs.
+func Cut(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

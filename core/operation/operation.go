@@ -115,7 +115,7 @@ const (
 
 // Codes of errors of runs, beside those of outbound.
 const (
-	CodeMapping      = "MAPPING_ERROR"          // an expression failed on this input or answer
+	CodeMapping      = expression.CodeMapping   // an expression failed on this input or answer
 	CodeBrokenAnswer = "UPSTREAM_BROKEN_ANSWER" // a 2xx that is not JSON
 	CodeTimeout      = "TIMEOUT"                // the run's own time is over
 )
