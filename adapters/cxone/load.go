@@ -57,8 +57,8 @@ type configurationEntry struct {
 	Type          typeEntry                      `yaml:"type"`
 	Cache         mapping.Located[time.Duration] `yaml:"cache"`
 	Workflows     []workflowEntry                `yaml:"workflows"`
-	DataMappings  []dataMappingEntry             `yaml:"data_mappings"`
-	CardMappings  []cardMappingEntry             `yaml:"dynamic_data_mappings"`
+	DataMappings  []mappingEntry[dataField]      `yaml:"data_mappings"`
+	CardMappings  []mappingEntry[cardField]      `yaml:"dynamic_data_mappings"`
 }
 
 type typeEntry struct {
@@ -75,34 +75,26 @@ type workflowEntry struct {
 	Input     *yaml.Node   `yaml:"input"`
 }
 
-// mappingHead is what both kinds of mappings say of themselves.
-type mappingHead struct {
+// mappingEntry is a mapping of either kind, by its fields.
+type mappingEntry[F any] struct {
 	ID          mapping.Text `yaml:"id" required:"true"`
 	Name        mapping.Text `yaml:"name" required:"true"`
 	Description string       `yaml:"description"`
 	Status      mapping.Text `yaml:"status"`
-}
-
-type dataMappingEntry struct {
-	mappingHead
-	Entities []struct {
+	Entities    []struct {
 		Entity mapping.Text `yaml:"entity" required:"true"`
-		Fields []struct {
-			Name mapping.Text `yaml:"name" required:"true"`
-			From mapping.Text `yaml:"from" required:"true"`
-		} `yaml:"fields" required:"true"`
+		Fields []F          `yaml:"fields" required:"true"`
 	} `yaml:"entities" required:"true"`
 }
 
-type cardMappingEntry struct {
-	mappingHead
-	Entities []struct {
-		Entity mapping.Text `yaml:"entity" required:"true"`
-		Fields []struct {
-			Name  mapping.Text `yaml:"name" required:"true"`
-			Label mapping.Text `yaml:"label" required:"true"`
-		} `yaml:"fields" required:"true"`
-	} `yaml:"entities" required:"true"`
+type dataField struct {
+	Name mapping.Text `yaml:"name" required:"true"`
+	From mapping.Text `yaml:"from" required:"true"`
+}
+
+type cardField struct {
+	Name  mapping.Text `yaml:"name" required:"true"`
+	Label mapping.Text `yaml:"label" required:"true"`
 }
 
 // Load makes configurations of the files of a set that stand in cxone/, apart
@@ -183,38 +175,33 @@ func (l *loader) configuration(e configurationEntry) *configuration {
 	for _, w := range e.Workflows {
 		c.workflows = append(c.workflows, l.workflow(c, w))
 	}
-	for _, m := range e.DataMappings {
-		mapped := l.head(m.mappingHead, "data mapping")
-		for _, in := range m.Entities {
-			out := mappedEntity{name: in.Entity.Value}
-			for _, f := range in.Fields {
-				if f.From.Value != "" && !pathForm.MatchString(f.From.Value) {
-					l.add(f.From.Pos, "from is a path in cxoneContact, such as dispositionNotes or scriptVariables.account")
-				}
-				out.fields = append(out.fields, mappedField{f.Name.Value, f.From.Value})
-			}
-			mapped.entities = append(mapped.entities, out)
+	c.dataMappings = mappings(l, e.DataMappings, "data mapping", func(f dataField) mappedField {
+		if f.From.Value != "" && !pathForm.MatchString(f.From.Value) {
+			l.add(f.From.Pos, "from is a path in cxoneContact, such as dispositionNotes or scriptVariables.account")
 		}
-		c.dataMappings = append(c.dataMappings, mapped)
-	}
-	for _, m := range e.CardMappings {
-		mapped := l.head(m.mappingHead, "dynamic data mapping")
-		for _, in := range m.Entities {
-			out := mappedEntity{name: in.Entity.Value}
-			for _, f := range in.Fields {
-				out.fields = append(out.fields, mappedField{f.Name.Value, f.Label.Value})
-			}
-			mapped.entities = append(mapped.entities, out)
-		}
-		c.cardMappings = append(c.cardMappings, mapped)
-	}
+		return mappedField{f.Name.Value, f.From.Value}
+	})
+	c.cardMappings = mappings(l, e.CardMappings, "dynamic data mapping", func(f cardField) mappedField {
+		return mappedField{f.Name.Value, f.Label.Value}
+	})
 	return c
 }
 
-func (l *loader) head(h mappingHead, what string) *dataMapping {
-	return &dataMapping{
-		id: l.id(h.ID, what, h.Name), name: l.name(h.Name), description: h.Description, active: l.status(h.Status),
+// mappings makes the mappings of one kind.
+func mappings[F any](l *loader, entries []mappingEntry[F], what string, field func(F) mappedField) []*dataMapping {
+	var list []*dataMapping
+	for _, e := range entries {
+		m := &dataMapping{id: l.id(e.ID, what, e.Name), name: l.name(e.Name), description: e.Description, active: l.status(e.Status)}
+		for _, in := range e.Entities {
+			out := mappedEntity{name: in.Entity.Value}
+			for _, f := range in.Fields {
+				out.fields = append(out.fields, field(f))
+			}
+			m.entities = append(m.entities, out)
+		}
+		list = append(list, m)
 	}
+	return list
 }
 
 func (l *loader) workflow(c *configuration, e workflowEntry) *workflow {

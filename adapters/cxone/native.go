@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/server"
 )
 
@@ -20,29 +21,14 @@ func none() error { return core.Errorf(core.NotFound, "there is nothing at this 
 // niceExecute is Workflow Execute in NICE's own form: the result itself with
 // status 200, or an HTTP status with the branch beside NICE's two error keys.
 func (a *Adapter) niceExecute(c echo.Context) error {
-	j, err := a.newJob(c)
-	if err != nil {
-		return patient(err)
-	}
-	if !versionForm.MatchString(c.Param("version")) {
-		return none()
-	}
-	data, err := server.ReadBody(c)
-	if err != nil {
-		return err
-	}
-	r, err := a.answer(c.Request().Context(), j, func() (*call, error) {
-		body, err := parse("body", data)
-		if err != nil {
-			return nil, err
-		}
+	r, err := a.execute(c, func(body document) *call {
 		return &call{
 			configurationID: c.Param("configuration"), workflowID: c.Param("workflow"), envelope: body,
 			payload: func() (document, error) { return body, nil },
-		}, nil
+		}
 	})
 	if err != nil {
-		return patient(err)
+		return err
 	}
 	return c.JSONBlob(r.Status, r.nice())
 }
@@ -259,7 +245,7 @@ func (a *Adapter) keepAlive(c echo.Context, who core.Caller) error {
 	if err != nil {
 		return err
 	}
-	if alive, _ := textOf(body["keepAlive"]); alive != "true" {
+	if alive, _ := expression.Text(body["keepAlive"]); alive != "true" {
 		return core.InvalidField("keepAlive", "must be true")
 	}
 	key := cacheKeyOf(c)

@@ -1,0 +1,111 @@
+package cxone
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
+
+	"tandem/core"
+	"tandem/core/execution"
+)
+
+// handover is where a run and the caller who waited for it agree on who speaks.
+type handover struct {
+	mu   sync.Mutex
+	done *ran   // when the run has ended
+	gone bool   // the caller was answered without it
+	late string // id of the run for people, if its caller has gone
+}
+
+// answerOnce runs a workflow that writes, once for all equal calls of a contact.
+// It goes on when the caller's time is over; a call that says of no contact is
+// like no other.
+func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
+	key := j.key()
+	hand := &handover{late: core.NewID(a.o.Clock.Now())}
+	answer, repeated, err := a.o.Answers.Do(ctx, key, answerLife, runLimit, func(ctx context.Context) (execution.Answer, bool) {
+		done := a.run(ctx, j, runLimit, hex.EncodeToString(key[:]))
+		// Before the caller has it, who makes its text and would share this one.
+		text, keep := encode(done.reply), j.hasID() && !done.mayRepeat()
+		hand.mu.Lock()
+		hand.done = &done
+		gone := hand.gone
+		hand.mu.Unlock()
+		if gone {
+			a.record(j, hand.late, done.reply, done, "Ended after the caller had been answered; see "+j.id+".")
+		}
+		return text, keep
+	})
+	hand.mu.Lock()
+	done := hand.done
+	hand.gone = done == nil
+	hand.mu.Unlock()
+	switch {
+	case done != nil:
+		a.record(j, j.id, done.reply, *done, "")
+		return &done.reply, nil
+	case err != nil:
+		return a.unanswered(j, hand.late, err)
+	}
+	var r reply
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return a.unanswered(j, hand.late, fmt.Errorf("first answer: %w", err))
+	}
+	note := "The first answer to this request again."
+	if !repeated {
+		note = ""
+	}
+	a.record(j, j.id, r, ran{}, note)
+	return &r, nil
+}
+
+// unanswered makes the verdict of a call that got no answer of a run.
+func (a *Adapter) unanswered(j *job, late string, err error) (*reply, error) {
+	note := ""
+	switch core.KindOf(err) {
+	case core.Timeout:
+		text := "the workflow did not end within %d ms and goes on; the same request again gets its answer"
+		if !j.hasID() {
+			text = "the workflow did not end within %d ms and goes on; do not repeat it, because a request without contactId is done again"
+		}
+		err = core.Errorf(core.Timeout, text, j.timeout.Milliseconds())
+		note = "When it ends, that stands under " + late + "."
+	case core.Unavailable:
+		return nil, err // nothing was begun
+	}
+	r := failed(err, j.id)
+	// Whatever else ended it, nobody knows how far it came.
+	r.ErrorArgs.Retryable = r.Branch == branchTimeout && j.hasID()
+	a.record(j, j.id, r, ran{err: err}, note)
+	return &r, nil
+}
+
+// key is the same for calls that ask for the same work for the same contact.
+func (j *job) key() [32]byte {
+	payload := maps.Clone(map[string]any(j.payload))
+	for _, name := range []string{ // which differ without asking for other work, or stand below in one spelling
+		"timeoutMilliSec", "cacheKey", "action", "actionType", "contactId", "contactID", "interactionId", "interactionID",
+		"dataMappingId", "dynamicDataMappingId",
+	} {
+		delete(payload, name)
+	}
+	parts := []string{
+		"cxone", j.who.Tenant, j.configuration.id, j.workflow.id, j.contact, j.interaction, j.action,
+		j.cardMappingID, j.dataMappingID, string(encode(payload)), // keys in order
+	}
+	if !j.hasID() {
+		parts = append(parts, j.id)
+	}
+	var text bytes.Buffer
+	for _, part := range parts {
+		text.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		text.WriteString(part)
+	}
+	return sha256.Sum256(text.Bytes())
+}
