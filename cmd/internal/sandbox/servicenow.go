@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -145,24 +144,6 @@ func (s *serviceNow) find(table, id string) snowRecord {
 		}
 	}
 	return nil
-}
-
-// left returns the columns that were sent and ignored.
-func (s *serviceNow) left() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.ignored)
-}
-
-// records returns a copy of the rows of a table.
-func (s *serviceNow) records(table string) []snowRecord {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := make([]snowRecord, 0, len(s.tables[table]))
-	for _, row := range s.tables[table] {
-		out = append(out, maps.Clone(row))
-	}
-	return out
 }
 
 func (s *serviceNow) serve(w http.ResponseWriter, r *http.Request, at string) bool {

@@ -1,8 +1,10 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,4 +82,22 @@ func TestServiceNowWrites(t *testing.T) {
 	require.Contains(t, out["error"].(map[string]any)["detail"], "Unique Key violation")
 	status, _ = write(http.MethodDelete, at, nil)
 	require.Equal(t, 405, status)
+}
+
+// left returns the columns that were sent and ignored.
+func (s *serviceNow) left() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ignored)
+}
+
+// records returns a copy of the rows of a table.
+func (s *serviceNow) records(table string) []snowRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]snowRecord, 0, len(s.tables[table]))
+	for _, row := range s.tables[table] {
+		out = append(out, maps.Clone(row))
+	}
+	return out
 }
