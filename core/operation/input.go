@@ -118,7 +118,7 @@ func (in *Input) accept(value any) (any, string) {
 		return nil, "must be a time such as 2026-01-31T13:45:00Z"
 	case "object":
 		if _, ok := value.(map[string]any); ok {
-			return own(value), ""
+			return settle(value, false), ""
 		}
 		return nil, "must be an object"
 	default:
@@ -146,7 +146,7 @@ func (in *Input) list(value any) (any, string) {
 			return nil, fmt.Sprintf("entry %d must be %s", n+1, map[string]string{"object": "an object", "text": "a text"}[in.Of])
 		}
 	}
-	return own(value), ""
+	return settle(value, false), ""
 }
 
 func (in *Input) text(value any) (any, string) {
@@ -176,7 +176,7 @@ func numeric(value any) any {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil
 		}
-		return own(v)
+		return settle(v, false)
 	case json.Number:
 		return numeric(v.String())
 	case string:
@@ -188,7 +188,7 @@ func numeric(value any) any {
 		case int:
 			return n
 		case float64:
-			return own(n)
+			return settle(n, false)
 		}
 	}
 	return nil

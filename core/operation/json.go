@@ -52,7 +52,7 @@ func decode(data []byte) (any, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errBroken
 	}
-	return settle(v), nil
+	return settle(v, true), nil
 }
 
 // nodes is about how many values a document holds.
@@ -71,32 +71,9 @@ func nodes(data []byte) int {
 	return n
 }
 
-// settle turns the numbers of a decoded document, in place, into those that
-// expressions reckon with.
-func settle(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		return number(v.String())
-	case map[string]any:
-		for key, inner := range v {
-			switch inner.(type) {
-			case json.Number, map[string]any, []any:
-				v[key] = settle(inner)
-			}
-		}
-	case []any:
-		for i, inner := range v {
-			switch inner.(type) {
-			case json.Number, map[string]any, []any:
-				v[i] = settle(inner)
-			}
-		}
-	}
-	return v
-}
-
-// own returns a copy of a decoded document with settled numbers.
-func own(v any) any {
+// settle turns the numbers of a decoded document into those that expressions
+// reckon with: in place in one that is ours alone, else in a copy.
+func settle(v any, ours bool) any {
 	switch v := v.(type) {
 	case json.Number:
 		return number(v.String())
@@ -105,15 +82,23 @@ func own(v any) any {
 			return int(v)
 		}
 	case map[string]any:
-		all := make(map[string]any, len(v))
+		all := v
+		if !ours {
+			all = make(map[string]any, len(v))
+		}
 		for key, inner := range v {
-			all[key] = own(inner)
+			if _, isText := inner.(string); !isText || !ours {
+				all[key] = settle(inner, ours)
+			}
 		}
 		return all
 	case []any:
-		all := make([]any, len(v))
+		all := v
+		if !ours {
+			all = make([]any, len(v))
+		}
 		for i, inner := range v {
-			all[i] = own(inner)
+			all[i] = settle(inner, ours)
 		}
 		return all
 	}
