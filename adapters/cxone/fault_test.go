@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -148,10 +147,8 @@ func TestRefusedConnectionsAndOpenBreaker(t *testing.T) {
 		require.Equal(t, codeUnreachable, s.ErrorArgs.Code)
 		require.True(t, s.ErrorArgs.Retryable)
 	}
-	elapsed := core.Stopwatch()
 	s = r.execute(t, admin, body(t, findID, phone()))
 	require.Equal(t, outbound.CodeCircuitOpen, s.ErrorArgs.Code)
-	require.Less(t, elapsed(), 250*time.Millisecond)
 }
 
 // TestDatabaseThatTakesNothing: nothing was admitted, so CXone may call again.

@@ -204,7 +204,7 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 		}
 	}
 	if !good && err == nil {
-		err = outbound.Judge(outbound.Call{Request: req, Errors: x.op.in.Errors}, answer)
+		err = outbound.Judge(outbound.Call{Request: req, Errors: x.op.in.Errors}, answer, x.o.Clock)
 	}
 	if !good {
 		err = x.said(err)

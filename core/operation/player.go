@@ -48,7 +48,7 @@ func (p *player) Call(ctx context.Context, call outbound.Call) (*outbound.Respon
 		return nil, core.Errorf(core.Unavailable, "%s cannot be reached", host(p.test.Base))
 	}
 	answer := &outbound.Response{Status: x.Status, Header: x.AnswerHeader.Clone(), Body: x.Answer}
-	return answer, outbound.Judge(call, answer)
+	return answer, outbound.Judge(call, answer, still(p.test.Now))
 }
 
 func (p *player) note(format string, args ...any) {

@@ -1,7 +1,9 @@
 package operation_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +136,19 @@ func TestPlay(t *testing.T) {
 	_, differences, err = catalogue.Play(t.Context(), op, test, nil, false)
 	require.Equal(t, core.Invalid, core.KindOf(err))
 	require.Equal(t, []string{"exchange 1: GET /people/7: the call was not made"}, differences)
+}
+
+// TestPlayReckonsWithTheTimeOfTheTest: and not with the machine's.
+func TestPlayReckonsWithTheTimeOfTheTest(t *testing.T) {
+	t.Parallel()
+	text := tests("      - {request: {method: GET, path: /people/7, query: {fields: [a, b]}}, " +
+		"answer: {status: 429, headers: {Retry-After: \"Fri, 02 Jan 2026 03:04:12 GMT\"}, text: busy}}\n    error: {kind: throttled}\n")
+	catalogue, _, findings := load(t, map[string]string{"update.yaml": update, "update_test.yaml": text})
+	require.Empty(t, findings)
+	op, _ := catalogue.Operation("acme", "update")
+	test := catalogue.Tests(op)[0]
+	_, _, err := catalogue.Play(t.Context(), op, test, test.Input, false)
+	e, ok := errors.AsType[*core.Error](err)
+	require.True(t, ok)
+	require.Equal(t, 7*time.Second, e.RetryAfter)
 }

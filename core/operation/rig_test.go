@@ -103,7 +103,7 @@ func play(t testing.TB, text string, input map[string]any, up answers) (*operati
 // answer is a JSON answer, judged as outbound does.
 func answer(call outbound.Call, status int, body string) (*outbound.Response, error) {
 	r := &outbound.Response{Status: status, Header: map[string][]string{"Content-Type": {"application/json"}}, Body: []byte(body)}
-	return r, outbound.Judge(call, r)
+	return r, outbound.Judge(call, r, coretest.NewClock(moment))
 }
 
 func always(status int, body string) answers {

@@ -101,9 +101,10 @@ func (s *session) judge(r *Response) (*core.Error, error) {
 }
 
 // Judge returns the error that Call would give beside an answer; nil for a 2xx.
-// What a host answered once can be judged again so, without calling it.
-func Judge(call Call, r *Response) error {
-	s := &session{client: &Client{clock: core.SystemClock{}}, call: &call}
+// What a host answered once can be judged again so, without calling it; the clock
+// reckons how long a moment in Retry-After is away.
+func Judge(call Call, r *Response, clock core.Clock) error {
+	s := &session{client: &Client{clock: clock}, call: &call}
 	if problem, _ := s.judge(r); problem != nil {
 		return problem
 	}
