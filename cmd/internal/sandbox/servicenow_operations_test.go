@@ -47,14 +47,14 @@ func TestServiceNowSearches(t *testing.T) {
 	r := newRig(t)
 	r.records("servicenow", "create-contact", `{"first_name":"Luc","last_name":"Petit","phone":"0033 1 55 50 01 99"}`)
 	for _, c := range []struct{ name, number, display, kind string }{
-		{"a contact, stored as the country writes it", "+41615550102", "Milan Novak", "contact"},
-		{"an American mobile number", "+14155550100", "Priya Shah", "contact"},
-		{"a consumer", "+41915550103", "Sofia Marino", "consumer"},
-		{"a user, by the number as it is stored", "+41 44 555 12 34", "Jonas Keller", "user"},
-		{"a number whose + got lost", "41615550102", "Milan Novak", "contact"},
-		{"what a telephone exchange makes of it", "sip:+41615550102@61.55.50.102;user=phone", "Milan Novak", "contact"},
-		{"a number of another way to write", "+33155500199", "Luc Petit", "contact"},
-		{"a number of the region", "0795551234", "Jonas Keller", "user"},
+		{"a contact, stored as the country writes it", "+41615550102", "Milan Novak", "customer_contact"},
+		{"an American mobile number", "+14155550100", "Priya Shah", "customer_contact"},
+		{"a consumer", "+41915550103", "Sofia Marino", "csm_consumer"},
+		{"a user, by the number as it is stored", "+41 44 555 12 34", "Jonas Keller", "sys_user"},
+		{"a number whose + got lost", "41615550102", "Milan Novak", "customer_contact"},
+		{"what a telephone exchange makes of it", "sip:+41615550102@61.55.50.102;user=phone", "Milan Novak", "customer_contact"},
+		{"a number of another way to write", "+33155500199", "Luc Petit", "customer_contact"},
+		{"a number of the region", "0795551234", "Jonas Keller", "sys_user"},
 	} {
 		list := r.records("servicenow", "search-ani", `{"phoneNumber":"`+c.number+`","region":"CH"}`)
 		require.Len(t, list, 1, c.name)
@@ -65,7 +65,7 @@ func TestServiceNowSearches(t *testing.T) {
 	}
 	require.Empty(t, r.records("servicenow", "search-ani", `{"phoneNumber":"+41999999999"}`))
 	before := len(r.Ledger("servicenow"))
-	for _, number := range []string{"", "+", "12", "anonymous", "anonymous@61.55.50.102", "+4144^ORnameLIKEa"} {
+	for _, number := range []string{"", "+", "12", "anonymous", "anonymous@61.55.50.102", "+4144^ORnameLIKEa", "+41615550102,+41915550103"} {
 		require.Empty(t, r.records("servicenow", "search-ani", `{"phoneNumber":"`+number+`"}`), number)
 	}
 	for _, input := range []string{`{}`, `{"phoneNumber":"{ANI}"}`, `{"phoneNumber":"+4144^"}`, `{"phoneNumber":"+41615550102","region":"Swiss"}`} {
@@ -76,6 +76,14 @@ func TestServiceNowSearches(t *testing.T) {
 
 	r.Fault("servicenow", Fault{Status: 403, Path: "/api/now/v2/table/csm_consumer"})
 	require.Len(t, r.records("servicenow", "search-ani", `{"phoneNumber":"+41615550102"}`), 1, "who may not read one table sees the others")
+	for _, fault := range []Fault{{Status: 429, Times: 9}, {Status: 503, Times: 9}, {Status: -1, Times: 9}} {
+		r := newRig(t)
+		fault.Path = "/api/now/v2/table/csm_consumer"
+		r.Fault("servicenow", fault)
+		require.Len(t, r.records("servicenow", "search-ani", `{"phoneNumber":"+41615550102"}`), 1, "a fault of one table hides nobody in the others")
+		_, err := r.run("servicenow", "search-ani", `{"phoneNumber":"+41999999999"}`)
+		require.Equal(t, core.Unavailable, core.KindOf(err), "%v", err)
+	}
 	r.Fault("servicenow", Fault{Status: 403, Times: 3})
 	_, err := r.run("servicenow", "search-ani", `{"phoneNumber":"+41615550102"}`)
 	require.Equal(t, core.Forbidden, core.KindOf(err), "%v", err)
@@ -171,6 +179,17 @@ func TestServiceNowWritesIntoRecords(t *testing.T) {
 		{"entity":"customer_contact","entityId":"`+contact+`","fields":{"title":"Buyer"}}]}`)
 	require.Equal(t, incident, r.snowID("incident", "category", "hardware"))
 	require.Equal(t, contact, r.snowID("customer_contact", "title", "Buyer"))
+	// What a search hands out can be handed back, and scripts have words of their own.
+	for _, entity := range []string{"Contact", "customer_contact"} {
+		about := `"entity":"` + entity + `","id":"` + contact + `"`
+		list := r.records("servicenow", "update-record", `{`+about+`,"fields":{"title":"Owner"}}`)
+		require.Equal(t, "customer_contact", list[0]["type"])
+		r.records("servicenow", "create-call", `{`+about+`}`)
+		about = `[{"entity":"` + entity + `","entityId":"` + contact + `","fields":{"title":"Buyer"}}]`
+		r.records("servicenow", "data-memorialization", `{"updates":`+about+`}`)
+		r.records("servicenow", "timeline", `{"cxoneContact":{"mediaType":"Call"},"integration":`+about+`}`)
+		require.Equal(t, contact, r.snowID("customer_contact", "title", "Buyer"))
+	}
 	before := len(r.Ledger("servicenow"))
 	_, err = r.run("servicenow", "data-memorialization", `{"updates":[
 		{"entity":"incident","entityId":"`+incident+`","fields":{"work_notes":"memo"}},
@@ -217,7 +236,7 @@ func TestServiceNowActivities(t *testing.T) {
 func TestServiceNowKeepsACallThatItDoesNotRelate(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]Fault{
-		"an ACL": {Status: 403}, "a limit": {Status: 429}, "a fault": {Status: 500}, "no answer": {Status: -1}, "no such table": {Status: 400},
+		"an ACL": {Status: 403}, "a token that ended": {Status: 401}, "a limit": {Status: 429}, "a fault": {Status: 500}, "no answer": {Status: -1}, "no such table": {Status: 400},
 	} {
 		r := newRig(t)
 		incident := r.snowID("incident", "number", "INC0010001")
