@@ -51,7 +51,7 @@ type configurationEntry struct {
 	ID            mapping.Text                   `yaml:"id" required:"true"`
 	Name          mapping.Text                   `yaml:"name" required:"true"`
 	Description   string                         `yaml:"description"`
-	Status        mapping.Text                   `yaml:"status"`
+	Status        mapping.Text                   `yaml:"status" enum:"active,inactive"`
 	Integration   mapping.Text                   `yaml:"integration" required:"true"`
 	Authorization mapping.Text                   `yaml:"authorization"`
 	Type          typeEntry                      `yaml:"type"`
@@ -71,7 +71,7 @@ type workflowEntry struct {
 	Name      mapping.Text `yaml:"name" required:"true"`
 	Action    mapping.Text `yaml:"action"`
 	Operation mapping.Text `yaml:"operation" required:"true"`
-	Status    mapping.Text `yaml:"status"`
+	Status    mapping.Text `yaml:"status" enum:"active,inactive"`
 	Input     *yaml.Node   `yaml:"input"`
 }
 
@@ -80,7 +80,7 @@ type mappingEntry[F any] struct {
 	ID          mapping.Text `yaml:"id" required:"true"`
 	Name        mapping.Text `yaml:"name" required:"true"`
 	Description string       `yaml:"description"`
-	Status      mapping.Text `yaml:"status"`
+	Status      mapping.Text `yaml:"status" enum:"active,inactive"`
 	Entities    []struct {
 		Entity mapping.Text `yaml:"entity" required:"true"`
 		Fields []F          `yaml:"fields" required:"true"`
@@ -155,7 +155,7 @@ func (l *loader) load(c *Configurations, tenants []string) {
 func (l *loader) configuration(e configurationEntry) *configuration {
 	c := &configuration{
 		id: l.id(e.ID, "configuration", e.Name), name: l.name(e.Name), description: e.Description,
-		active: l.status(e.Status), integration: l.integration(e.Integration), authorization: e.Authorization.Value,
+		active: e.Status.Value != inactive, integration: l.integration(e.Integration), authorization: e.Authorization.Value,
 		typeID: e.Type.ID, typeName: e.Type.Name, cache: defaultCache,
 	}
 	if name := c.authorization; name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > 64 {
@@ -191,7 +191,7 @@ func (l *loader) configuration(e configurationEntry) *configuration {
 func mappings[F any](l *loader, entries []mappingEntry[F], what string, field func(F) mappedField) []*dataMapping {
 	var list []*dataMapping
 	for _, e := range entries {
-		m := &dataMapping{id: l.id(e.ID, what, e.Name), name: l.name(e.Name), description: e.Description, active: l.status(e.Status)}
+		m := &dataMapping{id: l.id(e.ID, what, e.Name), name: l.name(e.Name), description: e.Description, active: e.Status.Value != inactive}
 		for _, in := range e.Entities {
 			out := mappedEntity{name: in.Entity.Value}
 			for _, f := range in.Fields {
@@ -206,7 +206,7 @@ func mappings[F any](l *loader, entries []mappingEntry[F], what string, field fu
 
 func (l *loader) workflow(c *configuration, e workflowEntry) *workflow {
 	w := &workflow{
-		id: l.id(e.ID, "workflow", e.Name), name: l.name(e.Name), action: e.Action.Value, active: l.status(e.Status),
+		id: l.id(e.ID, "workflow", e.Name), name: l.name(e.Name), action: e.Action.Value, active: e.Status.Value != inactive,
 	}
 	if e.Action.Given() && !slices.Contains(actions, w.action) {
 		l.add(e.Action.Pos, "unknown action %s%s: it is one of %s",
@@ -281,13 +281,6 @@ func (l *loader) name(name mapping.Text) string {
 		l.add(name.Pos, "a name has at most %d characters", maxName)
 	}
 	return name.Value
-}
-
-func (l *loader) status(status mapping.Text) bool {
-	if status.Given() && status.Value != active && status.Value != inactive {
-		l.add(status.Pos, "status is %s or %s", active, inactive)
-	}
-	return status.Value != inactive
 }
 
 // integration returns the named integration; an empty one with a finding.

@@ -51,7 +51,7 @@ func TestLoadFindings(t *testing.T) {
 		{strings.Replace(head, "44444444-0", "4444-0", 1), `3:9: the id of a configuration is a GUID such as 01899438-147f-433b-945b-f1fde6d91877`},
 		{strings.Replace(head, "44444444-0000-0000-0000-000000000001", strings.ToUpper(otherID), 1), `3:9: the id belongs to something in cxone/fabrikam.yaml already`},
 		{strings.Replace(head, "acme", "acne", 1), `5:18: unknown integration "acne" (did you mean "acme"?)`},
-		{head + "    status: on\n", `6:13: status is active or inactive`},
+		{head + "    status: on\n", `6:13: unknown status "on"; known: active, inactive`},
 		{head + "    authorization: ' x'\n", `6:20: the name of an authorization has at most 64 characters and no space around it`},
 		{head + "    cache: 25h\n", `6:12: cache must be from 0s (no cache) to 24h`},
 		{work(", operation: fynd"), `7:72: acme has no operation "fynd" (did you mean "find"?)`},

@@ -12,7 +12,7 @@ func Schema() []byte {
 		"id":                    {Doc: "A GUID; no two are the same."},
 		"name":                  {Doc: "What people read in CXone Studio."},
 		"description":           {Doc: "What people read in CXone Studio."},
-		"status":                {Doc: "Whether it can be called.", Words: []string{active, inactive}},
+		"status":                {Doc: "Whether it can be called."},
 		"integration":           {Doc: "The id of the integration."},
 		"authorization":         {Doc: "The name of its authorization; the default if absent."},
 		"type":                  {Doc: "The kind of system that CXone shows; the integration if absent."},

@@ -18,6 +18,7 @@ import (
 //	Name   string        `yaml:"name" required:"true"`   // must be there and not empty
 //	Window time.Duration `yaml:"window"`                 // written as 10m or 30s
 //	Owners []Text        `yaml:"owners"`                 // texts with their places
+//	Size   Text          `yaml:"size" enum:"small,large"` // one of these; of another the value stays empty
 //	Body   *yaml.Node    `yaml:"body"`                   // passed through as it is
 //
 // Strings, integers, floats, booleans, durations, slices, maps, pointers and
@@ -105,7 +106,7 @@ func (d *decoder) dictionary(node *yaml.Node, v reflect.Value) {
 type field struct {
 	key      string
 	required bool
-	words    string // for Schema
+	words    string // with commas between; empty: any
 	value    reflect.Value
 }
 
@@ -154,13 +155,24 @@ func (d *decoder) structure(name string, node *yaml.Node, null bool, v reflect.V
 			d.add(Pos{node.Content[i+1].Line, node.Content[i+1].Column}, "%q must not be empty", key.Value)
 			continue
 		}
-		d.value(Quote(key.Value), node.Content[i+1], known[at].value)
+		d.value(Quote(key.Value), d.word(key.Value, node.Content[i+1], known[at].words), known[at].value)
 	}
 	for _, f := range known {
 		if f.required && given[f.key] == nil {
 			d.add(pos, "%q is missing", f.key)
 		}
 	}
+}
+
+// word returns a node, without its text if that is none of the words.
+func (d *decoder) word(key string, node *yaml.Node, words string) *yaml.Node {
+	known := strings.Split(words, ",")
+	if words == "" || node.Tag != "!!str" || node.Value == "" || slices.Contains(known, node.Value) {
+		return node
+	}
+	d.add(Pos{node.Line, node.Column}, "unknown %s %s%s; known: %s",
+		key, Quote(node.Value), Suggest(node.Value, known), strings.Join(known, ", "))
+	return &yaml.Node{Kind: node.Kind, Tag: node.Tag, Line: node.Line, Column: node.Column}
 }
 
 func keys(known []field) []string {

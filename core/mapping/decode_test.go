@@ -120,6 +120,26 @@ func TestDecodeFindings(t *testing.T) {
 	require.Len(t, mapping.Decode(mapping.File{Path: "f.yaml"}, &v), 1)
 }
 
+func TestDecodeWords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"size: small": "", "size: ''": "", "size:": `f.yaml:1:6: "size" must be text`,
+		"size: lagre": `f.yaml:1:7: unknown size "lagre" (did you mean "large"?); known: small, large`,
+		"size: 7":     `f.yaml:1:7: "size" must be text: put it in quotes, "7"`,
+	} {
+		var v struct {
+			Size mapping.Text `yaml:"size" enum:"small,large"`
+		}
+		findings := texts(mapping.Decode(parse(t, text), &v))
+		if want != "" {
+			require.Equal(t, []string{want}, findings, text)
+			require.Empty(t, v.Size.Value, text)
+			continue
+		}
+		require.Empty(t, findings, text)
+	}
+}
+
 func TestDecodeBoundsItsFindings(t *testing.T) {
 	t.Parallel()
 	text := strings.Builder{}

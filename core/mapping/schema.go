@@ -34,8 +34,7 @@ func Words[T ~string](list ...T) []string {
 // Schema returns the JSON Schema (2020-12) of the files that Decode fills v
 // from, a struct or a pointer to one. It is made from v itself, so that an
 // editor knows the keys and types that Decode knows; rules between keys are left
-// to the room that loads the file. The only texts that a field takes may also
-// stand in its tag: enum:"small,large". Schema panics on a struct that Decode cannot fill
+// to the room that loads the file. Schema panics on a struct that Decode cannot fill
 // and on a note that fits no key: faults of the program, not of a file.
 func Schema(title string, v any, notes Notes) []byte {
 	t := reflect.TypeOf(v)

@@ -75,11 +75,11 @@ func TestSchemaAgreesWithDecode(t *testing.T) {
 func TestSchemaDocuments(t *testing.T) {
 	t.Parallel()
 	var size struct {
-		Sizes []mapping.Text `yaml:"sizes" enum:"small,large"`
+		Size mapping.Text `yaml:"size" enum:"small,large"`
 	}
 	schema := validator(t, mapping.Schema("Size", size, nil))
-	require.NoError(t, schema.Validate(map[string]any{"sizes": []any{"small", "large"}}))
-	require.Error(t, schema.Validate(map[string]any{"sizes": []any{"tall"}}))
+	require.NoError(t, schema.Validate(map[string]any{"size": "small"}))
+	require.Error(t, schema.Validate(map[string]any{"size": "tall"}))
 	text := string(mapping.Schema("Sample <x>", &sample{}, mapping.Notes{"inners.n": {Doc: "A number."}, "n": {Doc: "Another."}}))
 	require.Contains(t, text, `"title": "Sample <x>"`)
 	require.Equal(t, 1, strings.Count(text, `"description": "A number."`))

@@ -15,9 +15,6 @@ import (
 
 var inputForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,63}$`)
 
-// types are the types of inputs.
-var types = []string{"text", "number", "integer", "boolean", "time", "object", "list"}
-
 // operation makes an operation of its file; nil when it cannot be understood.
 func (l *loader) operation() *Operation {
 	var f operationFile
@@ -106,7 +103,7 @@ func (l *loader) inputs(f operationFile) []Input {
 			continue
 		}
 		in := Input{Name: e.Name.Value, Type: e.Type.Value, Required: e.Required, Redact: e.Redact, MayBeEmpty: e.MayBeEmpty.Value, Help: e.Help}
-		if l.oneOf(e.Type, "type", types) {
+		if in.Type != "" {
 			l.limits(&in, e)
 		}
 		list = append(list, in)
@@ -129,11 +126,8 @@ func (l *loader) limits(in *Input, e inputEntry) {
 	if in.Type != "text" {
 		l.noText(e)
 	}
-	switch in.Of = e.Of.Value; {
-	case e.Of.Given() && in.Type != "list":
+	if in.Of = e.Of.Value; e.Of.Given() && in.Type != "list" {
 		l.add(e.Of.Pos, "of is for lists")
-	case e.Of.Given() && in.Of != "text" && in.Of != "object":
-		l.add(e.Of.Pos, "of must be text or object")
 	}
 	in.pattern = l.pattern(e.Pattern, in.Max)
 	for _, o := range shorten(l, e.Options, maxOptions, "options", e.Pos) {

@@ -19,7 +19,6 @@ var (
 	stepForm = regexp.MustCompile(`^[a-z][A-Za-z0-9]{0,39}$`)
 	codeForm = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,63}$`)
 
-	methods  = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 	reserved = []string{"status", "headers", "body", "items", "each", "ok", "ran", "more"} // in the object of a step
 	thens    = map[string]verdict{"continue": goOnAsBad, "stop": stop, "fail": fail}
 )
@@ -81,7 +80,6 @@ func (l *loader) as(t mapping.Text) string {
 // request compiles the request of a step.
 func (l *loader) request(s *step, e stepEntry, names expression.Names) {
 	r := e.Request
-	l.oneOf(r.Method, "method", methods)
 	changes := s.method != http.MethodGet && s.method != http.MethodHead
 	s.writes = changes && !s.reads
 	switch {
@@ -173,7 +171,7 @@ func (l *loader) extract(e stepEntry, names expression.Names) []named {
 // rule compiles one rule of on.
 func (l *loader) rule(e ruleEntry, names expression.Names) rule {
 	r := rule{statuses: l.statuses(e.Status), kinds: l.kinds(e.Kind), when: l.text(e.When, names)}
-	if l.oneOf(e.Then, "then", []string{"continue", "stop", "fail"}) {
+	if e.Then.Value != "" {
 		r.then = thens[e.Then.Value]
 	} else if e.Fail != nil && !e.Then.Given() {
 		r.then = fail

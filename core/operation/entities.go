@@ -13,10 +13,7 @@ const (
 	maxFields   = 2000
 )
 
-var (
-	apiForm    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]{0,127}$`)
-	fieldTypes = []string{"text", "phone", "email", "number", "boolean", "time", "reference"}
-)
+var apiForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]{0,127}$`)
 
 // entitiesForm is the form of <integration>/entities.yaml.
 type entitiesForm struct {
@@ -84,7 +81,7 @@ func (l *loader) fields(e entityEntry) []expression.EntityField {
 		if field.Label == "" {
 			field.Label = field.Name
 		}
-		if l.oneOf(f.Type, "type", fieldTypes) {
+		if f.Type.Value != "" {
 			field.Type = f.Type.Value
 		}
 		list = append(list, field)
