@@ -96,7 +96,7 @@ func TestSalesforceFindsByConditions(t *testing.T) {
 		`{"search":[{"entity":"Contact","field":"Name","operator":"contains","value":"' OR Name LIKE '%"}]}`: {},
 		`{"search":[{"entity":"Opportunity","field":"Amount","filter":">","value":"12500"},{"entity":"Opportunity","field":"CloseDate","filter":">=","value":"2026-12-31"},{"entity":"Opportunity","field":"CreatedDate","filter":"<=","value":"2026-03-01T10:00:00+01:00"}]}`: {"Novak fleet"},
 		`{"search":[{"entity":"Case","field":"IsClosed","value":"false"},{"entity":"Account","field":"Name","filter":"in","value":["Novak Logistics","x"]}]}`:                                                                                                                  {"00001008", "Novak Logistics"},
-		`{"search":[{"entity":"Lead","field":"Company","value":"x","join":"or"},{"entity":"Lead","field":"City","operator":"=","value":""},{"entity":"Lead","field":"Status","operator":"!=","value":"x"}]}`:                                                                   {"Lea Lane"},
+		`{"search":[{"entity":"Lead","field":"Company","value":"x","join":"or"},{"entity":"Lead","field":"City","operator":"=","value":"Nowhere"},{"entity":"Lead","field":"Status","operator":"!=","value":"x"}]}`:                                                            {"Lea Lane"},
 		`{"search":[{"entity":"Work Order","field":"Subject","value":"x"}]}`:         {},
 		`{"search":[{"entity":"Contact","field":"Loyalty_Tier__c","value":"Gold"}]}`: {"Milan Novak"},
 	} {
@@ -269,6 +269,6 @@ func TestSalesforceHidesPeople(t *testing.T) {
 		{"data-memorialization", `{"updates":[{"entity":"Case","entityId":"` + number + `","fields":{"Description":"Quiet please"}}]}`},
 		{"add-note", `{"entity":"Case","id":"` + number + `","text":"Quiet please"}`},
 		{"create-call", `{"entity":"Contact","id":"` + jane + `","phoneNumber":"+41445551234","notes":"Quiet please"}`},
-		{"timeline", `{"cxoneContact":{"contactId":"c-9","ani":"+41445551234","dispositionNotes":"Quiet please","customerName":"Quiet Berger"},"integration":[{"entity":"Contact","entityId":"` + jane + `"}]}`},
+		{"timeline", `{"cxoneContact":{"contactId":"c-9","ani":"+41445551234","recordingUrl":"https://quiet.example/1","dispositionNotes":"Quiet please","customerName":"Quiet Berger"},"integration":[{"entity":"Contact","entityId":"` + jane + `"}]}`},
 	})
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"testing"
 
@@ -169,8 +170,20 @@ func TestZendeskWritesToRecords(t *testing.T) {
 func TestZendeskHidesPeople(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	maps.Copy(r.zdOne("ticket", "id", zdTicket), map[string]any{
+		"via": map[string]any{"channel": "voice", "source": map[string]any{
+			"from": map[string]any{"name": "Quiet Berger", "address": "quiet@berger.example"},
+			"to":   map[string]any{"formatted_phone": "+41 44 555 12 34", "address": "quiet@alpen.example"},
+		}},
+		"comments": []any{map[string]any{"body": "Quiet", "plain_body": "Quiet please", "html_body": "<p>Quiet please</p>"}},
+	})
 	r.hidesPeople("zendesk", [][2]string{
 		{"search-ani", `{"phoneNumber":"+41445551234"}`},
+		{"search-ani", `{"phoneNumber":"+41615550102"}`},
+		{"custom-search", `{"search":{"entity":"ticket","filter":"status < solved"}}`},
+		{"update-record", `{"entity":"ticket","id":"` + zdTicket + `","fields":{"priority":"low"}}`},
+		{"data-memorialization", `{"updates":[{"entity":"ticket","entityId":"` + zdTicket + `","fields":{"priority":"low"}}]}`},
+		{"create-custom", `{"entity":"ticket","fields":{"subject":"Late","comment":{"body":"x"},"via":{"source":{"to":{"address":"quiet@alpen.example"}}}}}`},
 		{"custom-search", `{"search":[{"entity":"user","filter":"email = jane@ohara.example"},{"entity":"user","field":"phone","value":"044 555 12 34"}]}`},
 		{"create-user", `{"name":"Berger","email":"quiet@alpen.example","phone":"+41445551234","notes":"Quiet please","details":"Quiet Lane 5"}`},
 		{"create-ticket", `{"subject":"Late","description":"Quiet please","requester":{"name":"Quiet Berger","email":"quiet@alpenblick.example"}}`},
@@ -179,9 +192,9 @@ func TestZendeskHidesPeople(t *testing.T) {
 		{"update-record", `{"entity":"user","id":"` + zdMilan + `","fields":{"details":"Quiet Lane 5","notes":"Quiet please"}}`},
 		{"data-memorialization", `{"updates":[{"entity":"user","entityId":"` + zdMilan + `","fields":{"notes":"Quiet please"}}]}`},
 		{"add-note", `{"entity":"ticket","id":"` + zdTicket + `","text":"Quiet please"}`},
-		{"create-call", `{"entity":"user","id":"` + zdMilan + `","phoneNumber":"+41445551234","notes":"Quiet please"}`},
+		{"create-call", `{"entity":"user","id":"` + zdMilan + `","phoneNumber":"+41445551234","recordingUrl":"https://quiet.example/1","notes":"Quiet please"}`},
 		{"create-call", `{"entity":"ticket","id":"` + zdTicket + `","phoneNumber":"+41445551234","notes":"Quiet please"}`},
-		{"timeline", `{"cxoneContact":{"contactId":"c-9","ani":"+41445551234","dispositionNotes":"Quiet please","customerName":"Quiet Berger"},"integration":[{"entity":"Ticket","entityId":"` + zdTicket + `"}]}`},
+		{"timeline", `{"cxoneContact":{"contactId":"c-9","ani":"+41445551234","recordingUrl":"https://quiet.example/1","dispositionNotes":"Quiet please","customerName":"Quiet Berger"},"integration":[{"entity":"Ticket","entityId":"` + zdTicket + `"}]}`},
 	})
 }
 
