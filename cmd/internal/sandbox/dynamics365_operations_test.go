@@ -241,14 +241,16 @@ func TestDynamics365HidesPeople(t *testing.T) {
 func TestDynamics365KeepsWhatItHas(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	for _, path := range []string{"accounts", "leads", "incidents"} {
-		r.Fault("dynamics365", Fault{Status: 403, Path: dynamicsPath + path})
+	for _, status := range []int{http.StatusForbidden, http.StatusConflict} {
+		for _, path := range []string{"accounts", "leads", "incidents"} {
+			r.Fault("dynamics365", Fault{Status: status, Path: dynamicsPath + path})
+		}
+		_, records := r.shown("dynamics365", "search-ani", `{"phoneNumber":"+14155550100"}`)
+		require.Equal(t, []string{"Jane Doe"}, names(records), status)
 	}
-	_, records := r.shown("dynamics365", "search-ani", `{"phoneNumber":"+14155550100"}`)
-	require.Equal(t, []string{"Jane Doe"}, names(records))
 
 	r.Fault("dynamics365", Fault{Status: -1, Path: dynamicsPath + "phonecalls(7d1a0000-0000-4000-8000-000000000009)", Times: 9})
-	_, records = r.shown("dynamics365", "create-call", `{"entity":"contact","id":"`+milan+`"}`)
+	_, records := r.shown("dynamics365", "create-call", `{"entity":"contact","id":"`+milan+`"}`)
 	require.Len(t, r.dynamics().records["phonecalls"], 1)
 	require.EqualValues(t, 0, r.row("phonecalls", records[0]["id"].(string))["statecode"], "not completed")
 }

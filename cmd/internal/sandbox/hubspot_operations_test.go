@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -252,6 +254,29 @@ func TestHubSpotActivities(t *testing.T) {
 	require.Equal(t, "+41615550102", calls[2].properties["hs_call_from_number"])
 	r.shown("hubspot", "timeline", `{"cxoneContact":{"channelType":"WhatsApp","dispositionNotes":"Hi"},"integration":[{"entity":"contacts","entityId":"102"}]}`)
 	require.Contains(t, r.portal().objects["notes"][0].properties["hs_note_body"], "<br>Hi")
+}
+
+// TestHubSpotCutsNoTag: a text that is too long for HubSpot ends between two tags.
+func TestHubSpotCutsNoTag(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, text := range []string{strings.Repeat("1 < 2 & 3\n", 8000), strings.Repeat("&<>", 13_000), strings.Repeat("größer\n", 11_000)} {
+		quoted, err := json.Marshal(text)
+		require.NoError(t, err)
+		r.shown("hubspot", "add-note", `{"entity":"contacts","id":"102","text":`+string(quoted)+`}`)
+		r.shown("hubspot", "create-call", `{"entity":"contacts","id":"102","notes":`+string(quoted)+`}`)
+		r.shown("hubspot", "timeline", `{"cxoneContact":{"dispositionNotes":`+string(quoted)+`},"integration":[{"entity":"contacts","entityId":"102"}]}`)
+	}
+	notes, calls := r.portal().objects["notes"], r.portal().objects["calls"]
+	require.Len(t, append(notes, calls...), 9)
+	for _, entry := range append(notes, calls...) {
+		body, _ := entry.properties["hs_note_body"].(string)
+		if body == "" {
+			body, _ = entry.properties["hs_call_body"].(string)
+		}
+		require.LessOrEqual(t, utf8.RuneCountInString(body), 65_536)
+		require.Regexp(t, `^([^&<>]|&(amp|lt|gt);|<br>)+…$`, body)
+	}
 }
 
 func TestHubSpotOperationsAreAllRun(t *testing.T) {
