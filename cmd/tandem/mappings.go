@@ -22,7 +22,7 @@ import (
 )
 
 // reload is how often the mappings folder is looked at.
-const reload = 500 * time.Millisecond
+const reload = 250 * time.Millisecond
 
 // mapped holds the last good set of mapping files.
 type mapped struct {

@@ -167,7 +167,8 @@ grants:
     header: X-Api-Key
     value: "{key}"
 
-# What the vendor allows, counted per tenant and host.
+# What the vendor allows, counted per tenant and host: calls that come faster
+# wait for their turn. Leave it out if the vendor has no limit.
 limits:
   requests_per_minute: 60
 

@@ -194,6 +194,7 @@ func TestBrokenEditsUnderLoad(t *testing.T) {
 		require.Fail(t, "a call failed", failure)
 	default:
 	}
+	require.Less(t, slowest, 3*time.Second, "a second, on a machine that does nothing else")
 	t.Logf("%d calls; an edit is in force after %s at most", calls.Load(), slowest)
 	require.Greater(t, calls.Load(), int64(100))
 }

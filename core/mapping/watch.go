@@ -9,14 +9,20 @@ import (
 	"time"
 )
 
-// fullEvery is the number of polls after which contents are read although
-// sizes and times are as before: some tools put old times on new files.
-const fullEvery = 60
+const (
+	// fullEvery is the number of polls after which contents are read although
+	// sizes and times are as before: some tools put old times on new files.
+	fullEvery = 120
+	// restless is the number of polls after which a folder is read although
+	// somebody goes on writing into it.
+	restless = 8
+)
 
 // Watch looks at the folder that fsys returns, once in an interval, until ctx
 // ends, and calls apply with the set and its findings when they are others than
 // before: first other than known (the set that the caller serves; nil: none).
-// It looks at sizes and times, and at contents only when those changed. Calls
+// It looks at sizes and times, and at contents only when those changed and two
+// looks found them alike: somebody may still be writing. Calls
 // of apply come one after the other, on Watch's goroutine; apply keeps the last
 // good set by leaving a set with findings alone. When it returns false, because
 // it could not do its work now, it is called again with the next look. A tick
@@ -47,22 +53,29 @@ type watcher struct {
 	apply    func(*Set, []Finding) bool
 	again    bool // apply could not do its work
 	stamp    [sha256.Size]byte
-	settled  bool // the last poll found the stamp unchanged
-	polls    int
+	looks    int // that found the stamp unchanged
+	moving   int // polls in a row that found it changed
+	polls    int // since the contents were read
 	hash     string
 	findings []Finding
 }
 
 func (w *watcher) poll(fsys fs.FS) {
-	stamp := stampOf(fsys)
-	changed := stamp != w.stamp
 	w.polls++
+	if stamp := stampOf(fsys); stamp != w.stamp {
+		w.stamp, w.looks = stamp, 0
+		if w.moving++; w.moving < restless {
+			return
+		}
+	}
+	w.moving = 0
+	w.looks++
 	// A file may be written twice within the grain of the file system's clock:
-	// after a change the contents are read once more.
-	if !changed && w.settled && w.polls < fullEvery && !w.again {
+	// the contents are read once more.
+	if w.looks > 2 && w.polls < fullEvery && !w.again {
 		return
 	}
-	w.stamp, w.settled, w.polls = stamp, !changed, 0
+	w.polls = 0
 	set, findings := Read(fsys)
 	if set.Hash == w.hash && slices.Equal(findings, w.findings) && !w.again {
 		return

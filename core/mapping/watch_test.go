@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"sync/atomic"
 	"testing"
@@ -68,31 +69,43 @@ func TestWatch(t *testing.T) {
 		return applied
 	}
 
-	require.Empty(t, poll(at("a: 1", 0)), "as known")
-	require.Empty(t, poll(at("a: 1", 0)))
+	for range 3 {
+		require.Empty(t, poll(at("a: 1", 0)), "as known")
+	}
 	reads := opened.Load()
 	require.Empty(t, poll(at("a: 1", 0)))
 	require.Equal(t, reads, opened.Load(), "an untouched folder is not read")
+	require.Empty(t, poll(at("a: 1", 1)))
 	require.Empty(t, poll(at("a: 1", 1)), "touched, same text")
 
+	require.Empty(t, poll(at("a: 2", 2)), "somebody may still be writing")
 	got := poll(at("a: 2", 2))
 	require.Len(t, got, 1)
 	require.Empty(t, got[0].findings)
 	require.NotEqual(t, known.Hash, got[0].set.Hash)
 	require.Len(t, poll(at("a: 3", 2)), 1, "written twice in one moment")
 
+	require.Empty(t, poll(at("a: [", 3)))
 	got = poll(at("a: [", 3))
 	require.Len(t, got, 1)
 	require.Len(t, got[0].findings, 1)
+	require.Empty(t, poll(at("a: [", 4)))
 	require.Empty(t, poll(at("a: [", 4)), "broken as before")
+	require.Empty(t, poll(at("a: 1", 5)))
 	require.Len(t, poll(at("a: 1", 5)), 1)
 	require.Empty(t, poll(at("a: 1", 5)))
 
 	var late []result
-	for range 61 {
+	for range 121 {
 		late = append(late, poll(at("a: 9", 5))...)
 	}
 	require.Len(t, late, 1, "an old time on a new text")
+
+	late = nil
+	for n := range 20 {
+		late = append(late, poll(at(fmt.Sprint("a: ", n), 10+n))...)
+	}
+	require.Len(t, late, 2, "a folder that never comes to rest")
 
 	cancel()
 	polled <- struct{}{}
@@ -102,7 +115,8 @@ func TestWatch(t *testing.T) {
 func TestWatchWithoutKnownAppliesTheFirstSet(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	tick := make(chan time.Time, 1)
+	tick := make(chan time.Time, 2)
+	tick <- time.Time{}
 	tick <- time.Time{}
 	calls := 0
 	mapping.Watch(ctx, func() fs.FS { return fstest.MapFS{"a.yaml": file("a: 1")} }, nil, time.Hour, tick,
