@@ -99,8 +99,8 @@ type cardField struct {
 
 // Load makes configurations of the files of a set that stand in cxone/, apart
 // from its integration.yaml, and returns everything that is wrong with them,
-// sorted. tenants are the names that the directory knows.
-// With findings the configurations are not good for serving.
+// sorted. tenants are the names that the directory knows. With findings the
+// configurations are not good for serving.
 func Load(set *mapping.Set, integrations *integration.Catalogue, operations *operation.Catalogue, tenants []string) (*Configurations, []mapping.Finding) {
 	c := &Configurations{tenants: map[string]*tenantSet{}, operations: operations}
 	ids := map[string]holder{}

@@ -180,12 +180,7 @@ func (c *compiler) failCall(args []ast.Node) eval {
 		return c.fail(args[0], "the kind of an error must stand here as it is, in quotes")
 	}
 	if _, ok := core.Table[core.Kind(kind.Value)]; !ok {
-		var known []string
-		for k := range core.Table {
-			known = append(known, string(k))
-		}
-		slices.Sort(known)
-		return c.fail(args[0], "unknown kind of error %s%s", mapping.Quote(kind.Value), mapping.Suggest(kind.Value, known))
+		return c.fail(args[0], "unknown kind of error %s%s", mapping.Quote(kind.Value), mapping.Suggest(kind.Value, core.Kinds()))
 	}
 	code, offset := c.compile(args[1]), args[1].Location().From
 	return func(r *run) (any, error) {

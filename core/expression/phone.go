@@ -3,6 +3,7 @@ package expression
 import (
 	"cmp"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -46,9 +47,15 @@ func parsePhone(r *run, args []any) (given string, n *phonenumbers.PhoneNumber, 
 	return given, readPhone(given, region), nil
 }
 
-// subscriber takes off what an address has around its number: scheme, host and
-// parameters.
+// extension is what stands behind a number to which nobody is called back.
+var extension = regexp.MustCompile(`(?i)[\s,;]*(?:ext\.?|x|#)\s*\d{1,7}\s*$`)
+
+// subscriber takes off what an address has around its number: name, scheme, host
+// and parameters; and an extension.
 func subscriber(text string) string {
+	if _, rest, ok := strings.Cut(text, "<"); ok {
+		text, _, _ = strings.Cut(rest, ">")
+	}
 	text = strings.TrimSpace(text)
 	if scheme, rest, ok := strings.Cut(text, ":"); ok && slices.Contains([]string{"sip", "sips", "tel"}, strings.ToLower(scheme)) {
 		text = rest
@@ -58,7 +65,7 @@ func subscriber(text string) string {
 	}
 	text, _, _ = strings.Cut(text, "@")
 	text, _, _ = strings.Cut(text, ";")
-	return strings.TrimSpace(text)
+	return strings.TrimSpace(extension.ReplaceAllString(text, ""))
 }
 
 // readPhone reads a number of a region, or in international form. Networks also

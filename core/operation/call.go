@@ -197,8 +197,8 @@ func (x *run) judge(ctx context.Context, s *step, req *http.Request, answer *out
 	if good && broken == errLarge { //nolint:errorlint // decode's own, never wrapped
 		return fail, core.Errorf(core.ResultTooLarge, "the answer is %s", broken)
 	}
-	if good && broken != nil {
-		return fail, &core.Error{
+	if good && broken != nil { // of a proxy, perhaps: rules may go on without it
+		good, err = false, &core.Error{
 			Kind: core.Uncertain, Code: CodeBrokenAnswer,
 			Message: fmt.Sprintf("%s answered %d with something that is no JSON", host(x.env.Base), answer.Status),
 		}

@@ -94,12 +94,27 @@ func (m *Mask) condition(object map[string]any) {
 // list.
 func (m *Mask) filter(text string) {
 	found := filterForm.FindStringSubmatch(text)
-	if found == nil {
-		return // the operator alone
+	if found == nil { // the operator alone, or what a message will quote
+		if m.hideWords(text) {
+			m.hide(text)
+		}
+		return
 	}
 	for _, value := range append(strings.Split(found[1], ","), found[1]) {
 		m.hide(strings.Trim(value, " \t\"'%()"))
 	}
+}
+
+// hideWords hides the words of a text that are addresses or numbers of people, and
+// tells whether there are any.
+func (m *Mask) hideWords(text string) (found bool) {
+	for word := range strings.FieldsSeq(text) {
+		if strings.Contains(word, "@") || len(onlyDigits(word)) >= phoneTail {
+			m.hide(strings.Trim(word, "\"'%(),;"))
+			found = true
+		}
+	}
+	return found
 }
 
 // hide looks for a text from now on, in the forms that it may have in requests.

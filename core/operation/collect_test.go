@@ -54,6 +54,7 @@ func TestOnlyValuesOfConditionsAreMasked(t *testing.T) {
 		map[string]any{"entity": "Contact", "filter": "Phone = '+41 44 555 12 34'"},
 		map[string]any{"entity": "Contact", "filter": "City in ('Basel', \"Zermatt\")"},
 		map[string]any{"entity": "Contact", "filter": "startswith", "field": "Street", "values": []any{"Bahnhof"}},
+		map[string]any{"entity": "Contact", "filter": "email is jane@acme.example"},
 		map[string]any{"deep": []any{map[string]any{"name": "Fritz"}}},
 	}
 	m := op.Mask(map[string]any{"search": search})
@@ -61,6 +62,7 @@ func TestOnlyValuesOfConditionsAreMasked(t *testing.T) {
 	for in, want := range map[string]string{
 		"Contact LastName Phone City in startswith contains Street": "Contact LastName Phone City in startswith contains Street",
 		`LastName LIKE '%Nov\_k\'s%' OR LastName eq 'nov_k''s'`:     `LastName LIKE '%[redacted]%' OR LastName eq '[redacted]'`,
+		`"email is jane@acme.example" is no condition`:              `"[redacted]" is no condition`,
 		"Phone = '044 555 12 34'":                                   "Phone = '[redacted]'",
 		"City IN ('Basel','Zermatt') Bahnhof Fritz":                 "City IN ('[redacted]','[redacted]') [redacted] [redacted]",
 	} {

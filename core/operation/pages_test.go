@@ -161,3 +161,28 @@ output: {ok: "= steps.make.ok", id: "= steps.make.id", next: "= steps.next.ran"}
 		})
 	}
 }
+
+// TestAnswersThatAreNoJSON: a proxy's page in the place of an answer that nobody
+// needs takes nothing away from what was done.
+func TestAnswersThatAreNoJSON(t *testing.T) {
+	t.Parallel()
+	const file = `title: x
+steps:
+  - id: make
+    request: {method: POST, path: /x, body: {}}
+  - id: look
+    request: {method: GET, path: /y}
+    on:
+      - {kind: [uncertain, unavailable], then: continue}
+output: {ok: "= steps.look.ok", status: "= steps.look.status"}
+`
+	result, err := play(t, file, nil, func(call outbound.Call) (*outbound.Response, error) {
+		if call.Request.Method == http.MethodPost {
+			return answer(call, 201, `{}`)
+		}
+		return answer(call, 200, `<html>`)
+	})
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"ok": false, "status": 200}, result.Output)
+	require.Equal(t, []string{"make ok", "look continued"}, states(result))
+}
