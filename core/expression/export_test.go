@@ -29,3 +29,6 @@ func OffsetOf(err error) int {
 	}
 	return -1
 }
+
+// MaxTime is how long an expression may take.
+const MaxTime = maxTime
