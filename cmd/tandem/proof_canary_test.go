@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"html"
 	"io"
 	"io/fs"
@@ -75,6 +76,11 @@ func newSpy(t *testing.T, vendors *sandbox.Vendors) *spy {
 		}
 		if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") && s.reject.Swap(false) {
 			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if strings.Contains(r.URL.Path, "/services/data/") { // a CRM that says in its refusals what it was sent
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `[{"message":%q,"errorCode":"MALFORMED_ID"}]`, "not accepted: "+r.Header.Get("Authorization"))
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
@@ -186,6 +192,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 		}
 		r := newRig(t, database, "TANDEM_LOG_LEVEL=debug", "TANDEM_MASTER_KEY="+testKey)
 		r.integrations(t, vendors, s.Listener.Addr().String())
+		r.write(t, "cxone/configurations.yaml", canaryConfigurations)
 		h := r.start(t)
 		v := &visitor{t: t, base: h.URL, jar: map[string]string{}, shown: &strings.Builder{}}
 		token, err := r.Run(t.Context(), "setup-token", "--tenant", tenant)
@@ -196,6 +203,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 		grantAll(t, v, s, secrets)
 		key := usePowerAutomate(t, r, h, secrets)
 		secrets["api key"] = key
+		script := useCXone(t, r, h, v, secrets)
 		for name, value := range v.jar {
 			if value != "" {
 				secrets["cookie "+name] = value
@@ -210,7 +218,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 			require.Contains(t, secrets, name+" on the wire", "the test has seen it go by")
 		}
 
-		places := map[string]string{"the log": h.Log(), "the pages": v.shown.String()}
+		places := map[string]string{"the log": h.Log(), "the pages": v.shown.String(), "the script's answer": script}
 		adminKey := r.key(t, "admin", admin)
 		secrets["admin key"] = adminKey
 		for _, path := range []string{"/metrics", "/readyz", "/admin/v1/triggers", "/admin/v1/dead-letters"} {
@@ -354,4 +362,34 @@ func dump(t *testing.T, database string) string {
 	}
 	require.NotEmpty(t, out.String())
 	return out.String()
+}
+
+const canaryConfigurations = `tenant: proof
+enabled: true
+configurations:
+  - id: ` + proofConfiguration + `
+    name: Salesforce
+    integration: salesforce
+    authorization: Production
+    status: active
+    workflows:
+      - {id: ` + proofFind + `, name: Search for ANI, action: search, operation: search-ani, status: active}
+`
+
+// useCXone lets a script meet a CRM that repeats the credential which it was
+// sent, looks at the pages that tell of it, and returns what the script got.
+func useCXone(t *testing.T, r *rig, h *sandbox.Hub, v *visitor, secrets map[string]string) string {
+	t.Helper()
+	secrets["cxone key"] = r.key(t, "cxone", admin)
+	body, err := json.Marshal(execution(proofFind, "4711", "6000", map[string]string{"phoneNumber": "+41445551234"}))
+	require.NoError(t, err)
+	got := call(t, secrets["cxone key"], http.MethodPost, h.URL+"/cxone/v1/workflow-execute", string(body))
+	require.Contains(t, got.body, "not accepted: Bearer [redacted]")
+	for _, path := range []string{"/console/executions", "/console/mappings", "/console/playground"} {
+		page := text(t, v.ask(http.MethodGet, path, nil))
+		if one := regexp.MustCompile(`/console/executions/[0-9a-f-]{36}`).FindString(page); one != "" {
+			require.Contains(t, text(t, v.ask(http.MethodGet, one, nil)), "not accepted")
+		}
+	}
+	return got.body
 }
