@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -132,7 +133,7 @@ func execution(workflow, contact, timeout string, input map[string]string) map[s
 	}
 }
 
-// TestBrokenEditsUnderLoad edits a mapping file again and again while scripts
+// TestBrokenEditsUnderLoad edits a mapping file a thousand times while scripts
 // call: half of the edits are broken, and no call notices.
 func TestBrokenEditsUnderLoad(t *testing.T) {
 	t.Parallel()
@@ -169,16 +170,23 @@ func TestBrokenEditsUnderLoad(t *testing.T) {
 		e, err := (&sandbox.Studio{Hub: h.URL, Key: key}).Execute(t.Context(), execution(proofFind, "1", "6000", map[string]string{"phoneNumber": "1"}))
 		return err == nil && strings.HasPrefix(e.First(), fmt.Sprintf("Edit%d ", n))
 	}
-	misspelt := func(n int) string {
-		return strings.Replace(proofOperation, "input.phoneNumber", fmt.Sprintf("input.phoneNumber%d", n), 1)
+	broken := func(n int) string {
+		misspelt := strings.Replace(proofOperation, "input.phoneNumber", fmt.Sprintf("input.phoneNumber%d", n), 1)
+		return []string{"", "title: [", proofOperation + "oops: 1\n", misspelt, "\x00"}[n%5]
 	}
 	var slowest time.Duration
 	for n := range 20 {
+		for edit := range 48 { // as fast as a few calls come between them
+			r.write(t, "crm/find.yaml", []string{label(1000 + edit), broken(edit)}[edit%2])
+			for seen := calls.Load(); calls.Load() < seen+3 && len(failures) == 0; {
+				runtime.Gosched()
+			}
+		}
 		began := time.Now()
 		r.write(t, "crm/find.yaml", label(n))
 		require.Eventually(t, func() bool { return served(n) }, 10*time.Second, 10*time.Millisecond)
 		slowest = max(slowest, time.Since(began))
-		r.write(t, "crm/find.yaml", []string{"", "title: [", proofOperation + "oops: 1\n", misspelt(n), "\x00"}[n%5])
+		r.write(t, "crm/find.yaml", broken(n))
 		if n%5 == 3 {
 			require.Eventually(t, func() bool {
 				return strings.Contains(h.Log(), "crm/find.yaml:7:") && strings.Contains(h.Log(), fmt.Sprintf("phoneNumber%d", n)) &&
