@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"tandem/core/integration"
+	"tandem/core/mapping"
 	"tandem/core/operation"
 )
 
@@ -64,6 +67,30 @@ func FuzzShape(f *testing.F) {
 		for _, record := range set.Result[0].Records {
 			if record.URL != "" && (record.URL[0] != '/' || len(record.URL) > 1 && record.URL[1] == '/') {
 				t.Fatalf("%q", record.URL)
+			}
+		}
+	})
+}
+
+// FuzzLoad holds for any text of configurations: no panic, no hang, and findings
+// with a place.
+func FuzzLoad(f *testing.F) {
+	texts := files()
+	f.Add([]byte(texts["cxone/contoso.yaml"]))
+	_, integrations, operations, tenants := loadAll(f, setOf(f, texts, "http://127.0.0.1:1"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, findings := mapping.Parse("cxone/contoso.yaml", data)
+		if len(findings) > 0 {
+			return
+		}
+		began := time.Now()
+		_, findings = Load(&mapping.Set{Files: []mapping.File{file}}, integrations, operations, tenants)
+		if took := time.Since(began); took > time.Second {
+			t.Fatal(took)
+		}
+		for _, finding := range findings {
+			if finding.File != "cxone/contoso.yaml" || strings.Contains(finding.String(), "\n") {
+				t.Fatalf("%q", finding)
 			}
 		}
 	})

@@ -2,6 +2,7 @@ package powerautomate
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +30,24 @@ func FuzzBodies(f *testing.F) {
 		rec := r.do(admin, to.method, to.path, string(body))
 		if rec.Code >= http.StatusInternalServerError || rec.Code == 0 {
 			t.Fatalf("%s %s: %d %s", to.method, to.path, rec.Code, rec.Body)
+		}
+	})
+}
+
+// FuzzIdempotencyKey sends any key twice: it is refused both times, or the
+// second answer is the first.
+func FuzzIdempotencyKey(f *testing.F) {
+	r := newRig(f)
+	path := "/v1/tasks/" + r.add(f, owner, fullTask)
+	for _, key := range []string{"", "a", " a ", "a\x00", "\xff", "ü", "a\r\nb", strings.Repeat("k", maxKey), strings.Repeat("k", maxKey+1)} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		const body = `{"customer":{"city":"Bern"}}`
+		first := r.do(admin, http.MethodPut, path, body, "Idempotency-Key", key)
+		second := r.do(admin, http.MethodPut, path, body, "Idempotency-Key", key)
+		if first.Code >= http.StatusInternalServerError || first.Code != second.Code {
+			t.Fatalf("%d %s, then %d %s", first.Code, first.Body, second.Code, second.Body)
 		}
 	})
 }

@@ -282,3 +282,22 @@ func TestLoadLargeAndWrongEndsSoon(t *testing.T) {
 	require.Less(t, time.Since(began), 3*time.Second)
 	require.Len(t, findings, 100)
 }
+
+// FuzzLoad holds for any text: no panic, no hang, and findings with a place.
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(acme))
+	f.Add([]byte("tenant: a\nunits: [{path: a}, {path: a/b, users: [x]}]\nusers: [{upn: x@a.example}]\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, findings := mapping.Parse("directory/acme.yaml", data)
+		if len(findings) > 0 {
+			return
+		}
+		began := time.Now()
+		_, findings = directory.Load(&mapping.Set{Files: []mapping.File{file}})
+		require.Less(t, time.Since(began), time.Second)
+		for _, finding := range findings {
+			require.Equal(t, "directory/acme.yaml", finding.File)
+			require.NotContains(t, finding.String(), "\n")
+		}
+	})
+}

@@ -31,12 +31,12 @@ func both(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	pgtest.Both(t, func(t *testing.T, url string) { test(t, open(t, url)) })
 }
 
-func open(t *testing.T, url string) *store.DB {
+func open(t testing.TB, url string) *store.DB {
 	t.Helper()
-	db, err := store.Open(t.Context(), store.Options{URL: url, Clock: core.SystemClock{}})
+	db, err := store.Open(context.Background(), store.Options{URL: url, Clock: core.SystemClock{}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
-	require.NoError(t, db.Migrate(t.Context()))
+	require.NoError(t, db.Migrate(context.Background()))
 	return db
 }
 
@@ -320,5 +320,24 @@ func TestFlowThatPanics(t *testing.T) {
 		cancel()
 		_, _, err = a.Do(ctx, keyOf("a"), time.Minute, time.Minute, answer("again", true))
 		require.Equal(t, core.Timeout, core.KindOf(err))
+	})
+}
+
+// FuzzCursor asks for what stands behind anything, for any title and any id:
+// there is an answer or there is nothing, never a fault of the database.
+func FuzzCursor(f *testing.F) {
+	r := execution.NewRecorder(execution.Options{DB: open(f, pgtest.Start(f)), Clock: coretest.NewClock(noon), Failed: func(msg string, err error) {
+		f.Errorf("%s: %v", msg, err)
+	}})
+	for _, text := range []string{"", "1", "a\x00", "\xff", "\U0010ffff", "%_\\", "'; --"} {
+		f.Add(text, text)
+	}
+	f.Fuzz(func(t *testing.T, before, title string) {
+		_, err := r.List(t.Context(), execution.Filter{Tenant: "contoso", Before: before, Title: title, Limit: 1})
+		if err != nil {
+			require.Equal(t, core.NotFound, core.KindOf(err), "%v", err)
+		}
+		_, err = r.Get(t.Context(), "contoso", before)
+		require.Equal(t, core.NotFound, core.KindOf(err), "%v", err)
 	})
 }
