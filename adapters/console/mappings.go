@@ -67,6 +67,11 @@ type folderView struct {
 	Files []MappingFile
 }
 
+// Refused tells whether something in the folder is not in force as it stands.
+func (f folderView) Refused() bool {
+	return slices.ContainsFunc(f.Files, func(f MappingFile) bool { return f.Tone() != "" })
+}
+
 // mappingsPage is what the page of the mapping files shows.
 type mappingsPage struct {
 	MappingState

@@ -30,6 +30,8 @@ func TestMappings(t *testing.T) {
 		require.Contains(t, body, want)
 	}
 	require.Equal(t, 1, strings.Count(body, "<h3>acme/</h3>"))
+	require.Equal(t, 1, strings.Count(body, `id="folder-acme/" open>`), "with what was refused in sight")
+	require.NotContains(t, body, `id="folder-" open>`)
 	require.Equal(t, 1, strings.Count(body, "<h3>/</h3>"))
 
 	r.mapped.Refused.Findings, r.mapped.Refused.Lines = make([]mapping.Finding, maxShown+1), nil

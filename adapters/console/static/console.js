@@ -11,7 +11,7 @@
   // open, while they are in a form with something to choose, or have chosen. Any
   // other control keeps the focus, which htmx moves to its successor by id.
   function busy(region) {
-    return region.querySelector("details[open], form:focus-within select") !== null ||
+    return region.querySelector("details.menu[open], form:focus-within select") !== null ||
       Array.from(region.querySelectorAll("select")).some(function (s) {
         return s.selectedIndex !== Math.max(0, Array.from(s.options).findIndex(function (o) { return o.defaultSelected; }));
       });
@@ -46,6 +46,20 @@
       e.detail.shouldSwap = true;
       e.detail.isError = false;
     }
+  });
+
+  // What somebody unfolded stays so.
+  let unfolded = [];
+  document.addEventListener("htmx:beforeSwap", function (e) {
+    unfolded = Array.from(e.target.querySelectorAll("details.folder[open]"), function (d) { return d.id; });
+  });
+  document.addEventListener("htmx:afterSwap", function () {
+    unfolded.forEach(function (id) {
+      const folder = document.getElementById(id);
+      if (folder) {
+        folder.open = true;
+      }
+    });
   });
 
   function refresh() {
