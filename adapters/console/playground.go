@@ -310,7 +310,7 @@ func (c *Console) outcome(ctx echo.Context, t Trial, o Outcome, took time.Durati
 	if o.Result != nil {
 		v.Steps = steps(o.Result.Steps, true)
 		if o.Err == nil {
-			v.Output = pretty(t.Operation.Mask(t.Input).JSON(o.Result.Output))
+			v.Output = pretty(o.Result.Mask.JSON(o.Result.Output))
 		}
 	}
 	if o.Err == nil {

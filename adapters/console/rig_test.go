@@ -209,6 +209,9 @@ func newRig(t *testing.T) *rig {
 		Operations: func() *operation.Catalogue { return operations },
 		Try: func(_ context.Context, trial Trial) Outcome {
 			r.trials = append(r.trials, trial)
+			if r.came.Result != nil { // a Runner lends its mask
+				r.came.Result.Mask = trial.Operation.Mask(trial.Input)
+			}
 			return r.came
 		},
 		Executions:   r,

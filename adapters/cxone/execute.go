@@ -1,6 +1,7 @@
 package cxone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,10 +115,11 @@ func (a *Adapter) answer(ctx context.Context, j *job, read func() (*call, error)
 		a.record(j, j.id, r, ran{}, "")
 		return &r, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(j.timeout-j.elapsed(), time.Millisecond))
+	left := max(j.timeout-j.elapsed(), time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	if !j.workflow.operation.Writes {
-		done := a.run(ctx, j, max(j.timeout-j.elapsed(), time.Millisecond), "")
+		done := a.run(ctx, j, left, "")
 		a.record(j, j.id, done.reply, done, "")
 		return &done.reply, nil
 	}
@@ -129,6 +131,7 @@ type ran struct {
 	reply reply
 	steps []operation.Step
 	out   any
+	mask  *operation.Mask // nil: nothing ran
 	err   error
 }
 
@@ -156,7 +159,7 @@ func (a *Adapter) run(ctx context.Context, j *job, timeout time.Duration, key st
 	})
 	done.err = err
 	if result != nil {
-		done.steps, done.out = result.Steps, result.Output
+		done.steps, done.out, done.mask = result.Steps, result.Output, result.Mask
 	}
 	if err == nil {
 		done.reply, err = a.succeeded(ctx, j, done.out)
@@ -215,11 +218,7 @@ func (r *reply) fits() error {
 // succeeded makes the verdict of an output. The error is for one that has not the
 // form of a result, or is larger than CXone takes: it is never cut.
 func (a *Adapter) succeeded(ctx context.Context, j *job, out any) (reply, error) {
-	contact := j.contact
-	if contact == "" {
-		contact = j.interaction
-	}
-	set, err := shape(out, contact, j.configuration.integration)
+	set, err := shape(out, cmp.Or(j.contact, j.interaction), j.configuration.integration)
 	if err != nil {
 		return reply{}, err
 	}
@@ -253,11 +252,8 @@ func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 	}
 	run := execution.Run{
 		ID: id, Tenant: j.who.Tenant, Platform: Platform, Title: "Workflow Execute", Outcome: r.Branch,
-		Failed: isFailure, Message: note, Contact: j.contact, Caller: j.who.UPN,
+		Failed: isFailure, Contact: cmp.Or(j.contact, j.interaction), Caller: j.who.UPN,
 		Began: j.began, Duration: j.elapsed(), Steps: done.steps,
-	}
-	if run.Contact == "" {
-		run.Contact = j.interaction
 	}
 	message := ""
 	if r.ErrorArgs != nil {
@@ -269,14 +265,17 @@ func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 	if j.workflow != nil {
 		op := j.workflow.operation
 		run.Operation, run.Title = op.Name, j.configuration.name+" / "+j.workflow.name
-		mask := op.Mask(j.input)
+		mask := done.mask
+		if mask == nil {
+			mask = op.Mask(j.input)
+		}
 		if j.input != nil {
 			run.Input = mask.JSON(j.input)
 		}
 		if done.out != nil {
 			run.Result = mask.JSON(done.out)
 		}
-		message = mask.Text(message + causeOf(done.err))
+		message = mask.Message(done.err, message+causeOf(done.err))
 	}
 	run.Message = sentences(message, note)
 	a.o.Recorder.Record(run)

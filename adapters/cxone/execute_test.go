@@ -337,6 +337,13 @@ func TestRunsAreRecordedRedacted(t *testing.T) {
 	text, err := json.Marshal(run)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "41445551234")
+
+	// What is cut off in the middle of the number.
+	r.answerWith(422, `{"error":{"message":"`+strings.Repeat("x", 286)+` +41445551234 here"}}`)
+	r.execute(t, admin, body(t, findID, phone()))
+	run = r.log.all()[1]
+	require.Contains(t, run.Message, "xxx")
+	require.NotContains(t, run.Message, "414")
 }
 
 func TestCorrelationID(t *testing.T) {

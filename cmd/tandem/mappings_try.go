@@ -144,16 +144,12 @@ func (m mappingsTry) recorded(ctx context.Context, p *program, o operated, op *o
 	}
 	fmt.Fprintf(p.stdout, "%s, with the answers of the test %s\n", m.Operation, mapping.Quote(test.Name))
 	result, differences, err := o.operations.Play(ctx, op, test, input, m.Show)
-	mask := operation.Unmasked()
-	if !m.Show {
-		mask = op.Mask(input)
-	}
-	shown := show(p.stdout, mask, result, err)
+	shown := show(p.stdout, result, err)
 	if len(differences) > 0 {
 		fmt.Fprintln(p.stdout, "\nother calls than the test records")
 	}
 	for _, d := range differences {
-		fmt.Fprintf(p.stdout, "  %s\n", mask.Text(d))
+		fmt.Fprintf(p.stdout, "  %s\n", result.Mask.Text(d))
 	}
 	return shown
 }
@@ -211,20 +207,20 @@ func (m mappingsTry) live(ctx context.Context, p *program, c *config, o operated
 		Tenant: m.Tenant, Operation: op, Authorization: m.Authorization, Input: input,
 		ID: core.NewID(core.SystemClock{}.Now()), Timeout: tryLimit, Detail: true,
 	})
-	return show(p.stdout, op.Mask(input), result, err)
+	return show(p.stdout, result, err)
 }
 
 // show prints what a run came to, masked as everywhere. The error is errShown
 // when the run failed.
-func show(w io.Writer, mask *operation.Mask, result *operation.Result, err error) error {
+func show(w io.Writer, result *operation.Result, err error) error {
 	for _, s := range result.Steps {
 		showStep(w, s)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(w, "\nresult\n%s\n", indented(mask.JSON(result.Output), "  "))
+		_, err = fmt.Fprintf(w, "\nresult\n%s\n", indented(result.Mask.JSON(result.Output), "  "))
 		return err
 	}
-	fmt.Fprintf(w, "\nerror\n  %s\n", mask.Text(err.Error()))
+	fmt.Fprintf(w, "\nerror\n  %s\n", result.Mask.Message(err, err.Error()))
 	kind, code := core.KindOf(err), ""
 	if e, ok := errors.AsType[*core.Error](err); ok {
 		code = e.Code
@@ -232,7 +228,7 @@ func show(w io.Writer, mask *operation.Mask, result *operation.Result, err error
 			if len(e.Details) == 1 { // the message says it
 				break
 			}
-			fmt.Fprintf(w, "  %s: %s\n", d.Field, mask.Text(d.Message))
+			fmt.Fprintf(w, "  %s: %s\n", d.Field, result.Mask.Text(d.Message))
 		}
 	}
 	fmt.Fprintf(w, "  kind: %s\n", kind)

@@ -74,17 +74,16 @@ func (h *hub) try(ctx context.Context, t console.Trial) console.Outcome {
 	result, err := h.runner.Run(ctx, operation.Request{
 		Tenant: t.Tenant, Operation: t.Operation, Authorization: t.Authorization, Input: t.Input, ID: id, Timeout: tryTime, Detail: true,
 	})
-	mask := t.Operation.Mask(t.Input)
 	run := execution.Run{
 		ID: id, Tenant: t.Tenant, Platform: "console", Title: "Playground / " + t.Operation.Title,
 		Integration: t.Operation.Integration, Operation: t.Operation.Name, Outcome: "ok", Caller: t.By,
-		Began: now, Duration: took(), Steps: result.Steps, Input: mask.JSON(t.Input),
+		Began: now, Duration: took(), Steps: result.Steps, Input: result.Mask.JSON(t.Input),
 	}
 	if err != nil {
 		e, _ := server.Explain(err)
-		run.Outcome, run.Failed, run.Code, run.Message = string(e.Kind), true, e.Code, mask.Text(e.Message)
+		run.Outcome, run.Failed, run.Code, run.Message = string(e.Kind), true, e.Code, result.Mask.Message(err, e.Message)
 	} else {
-		run.Result = mask.JSON(result.Output)
+		run.Result = result.Mask.JSON(result.Output)
 	}
 	h.metrics.Executed(run.Platform, run.Outcome, run.Duration)
 	h.recorder.Record(run)

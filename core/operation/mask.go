@@ -3,6 +3,7 @@ package operation
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -35,17 +36,14 @@ var secretWords = []string{
 // of the keys that the operation redacts and of keys that look like secrets, also
 // where an object says of which field its value is ({name: Email, value: ...}),
 // and the values of redacted inputs wherever they stand in a text. It may be
-// used by several goroutines at once.
+// used by several goroutines at once when its run has ended.
 type Mask struct {
 	keys   map[string]bool
 	values []string // folded, longest first
 	phones []string // last digits of telephone numbers
 	count  int      // of what is behind both
-	open   bool     // hides nothing
+	open   bool     // hides nothing: for what was recorded
 }
-
-// Unmasked returns a Mask that hides nothing, for what was recorded.
-func Unmasked() *Mask { return &Mask{open: true} }
 
 // everything tells whether there is more to hide than is looked for.
 func (m *Mask) everything() bool { return m.count > maxMasked }
@@ -72,7 +70,15 @@ func (m *Mask) learn(answer any) {
 
 func (m *Mask) sort() {
 	slices.SortFunc(m.values, func(a, b string) int { return cmp.Or(len(b)-len(a), cmp.Compare(a, b)) })
-	m.values = slices.Compact(m.values)
+}
+
+// Message returns a message of the error of a run for people. What the upstream
+// said was hidden before it was cut: half a value is not known any more.
+func (m *Mask) Message(err error, message string) string {
+	if e, ok := errors.AsType[*Error](err); ok && e.shown != "" {
+		return e.shown
+	}
+	return m.Text(message)
 }
 
 // secretKeys are the names whose values an operation redacts.

@@ -83,6 +83,7 @@ type Request struct {
 type Result struct {
 	Output any    // decoded JSON; nil with an error
 	Steps  []Step // those that were reached, in order
+	Mask   *Mask  // hides what the run was given and what it learned; nil: there was no operation
 }
 
 // Step is what became of one step, or of one turn of it.
@@ -127,6 +128,8 @@ type Error struct {
 	Upstream int    // status of the upstream's answer; 0: there was none
 	Wrote    bool   // a step that writes had been sent: the run must not be repeated without a key
 	Err      error
+
+	shown string // the message, redacted before it was cut; empty: nothing was cut
 }
 
 // Error returns the text of the cause.

@@ -45,10 +45,17 @@ func (r *Runner) Run(ctx context.Context, req Request) (*Result, error) {
 	defer cancel()
 	x := &run{Runner: r, req: &req, op: req.Operation, result: &Result{}, timeout: timeout}
 	step, err := x.all(ctx)
+	if x.op != nil {
+		x.result.Mask = x.mask()
+	}
 	if err == nil {
 		return x.result, nil
 	}
-	return x.result, &Error{Step: step, Upstream: x.upstream, Wrote: x.wrote, Err: err}
+	failed := &Error{Step: step, Upstream: x.upstream, Wrote: x.wrote, Err: err}
+	if x.told != "" && x.last.State == StepFailed {
+		failed.shown = x.last.Error
+	}
+	return x.result, failed
 }
 
 // run is one run on its way. It belongs to the goroutine of Run.
@@ -261,7 +268,7 @@ func (x *run) keep(s Step) {
 
 func (x *run) mask() *Mask {
 	if x.masking == nil {
-		if x.masking = Unmasked(); !x.req.Open {
+		if x.masking = (&Mask{open: true}); !x.req.Open {
 			x.masking = x.op.Mask(x.req.Input)
 		}
 	}
