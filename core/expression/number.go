@@ -91,7 +91,7 @@ func mayNumber(whole bool) func(*run, []any) (any, error) {
 }
 
 // extreme returns min and max, of arguments or of the entries of lists.
-func extreme(name string, sign int) func(*run, []any) (any, error) {
+func extreme(sign int) func(*run, []any) (any, error) {
 	return func(r *run, args []any) (any, error) {
 		var best any
 		consider := func(v any) error {
@@ -103,7 +103,7 @@ func extreme(name string, sign int) func(*run, []any) (any, error) {
 			}
 			if best == nil {
 				best = v
-				return r.spend(1)
+				return nil
 			}
 			order, err := r.compare(v, best)
 			if order == sign {
@@ -116,13 +116,16 @@ func extreme(name string, sign int) func(*run, []any) (any, error) {
 			if !ok {
 				list = []any{arg}
 			}
+			if err := r.spend(1 + len(list)); err != nil {
+				return nil, err
+			}
 			for _, v := range list {
 				if err := consider(v); err != nil {
 					return nil, err
 				}
 			}
 		}
-		return best, r.spend(len(name))
+		return best, nil
 	}
 }
 
