@@ -81,7 +81,7 @@ func (c *Console) executions(ctx echo.Context) error {
 			return c.see(ctx, c.link("executions", r.ID)) // the filter is a correlation id
 		}
 	}
-	filter := execution.Filter{Tenant: person(ctx).Tenant, Failed: p.Failed, Title: p.Title, Limit: runsShown + 1}
+	filter := execution.Filter{Tenant: person(ctx).Tenant, Failed: p.Failed, Text: p.Title, Limit: runsShown + 1}
 	if before := ctx.QueryParam("before"); len(before) <= maxRunID {
 		filter.Before, p.Paged = before, before != ""
 	}

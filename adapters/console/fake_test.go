@@ -250,7 +250,7 @@ func (r *rig) List(_ context.Context, f execution.Filter) ([]execution.Run, erro
 		case !seen:
 			seen = run.ID == f.Before
 		case run.Tenant == f.Tenant && (run.Failed || !f.Failed) && len(list) < f.Limit &&
-			strings.Contains(strings.ToLower(run.Title+"\n"+run.Contact), strings.ToLower(f.Title)):
+			strings.Contains(strings.ToLower(run.Title+"\n"+run.Contact), strings.ToLower(f.Text)):
 			list = append(list, run)
 		}
 	}

@@ -33,7 +33,7 @@ type Run struct {
 type Filter struct {
 	Tenant string
 	Failed bool   // only those that failed
-	Title  string // part of it, case does not count; empty: any
+	Text   string // part of the title or the contact, case does not count; empty: any
 	Before string // id of the last one that was seen; empty: from the newest
 	Limit  int
 }

@@ -67,7 +67,7 @@ func TestRuns(t *testing.T) {
 			}
 		}
 		first := run("contoso", "1", "Salesforce / Search for ANI", false, 0)
-		second := run("contoso", "2", "Zendesk / 100% _new_ Ticket", true, time.Second)
+		second := run("contoso", "2", "Zendesk / 100% _new_ Ticket für alle", true, time.Second)
 		r.Record(first)
 		r.Record(second)
 		r.Record(run("contoso", "1", "the same id again is left out", false, time.Minute))
@@ -87,11 +87,13 @@ func TestRuns(t *testing.T) {
 		require.Equal(t, []execution.Run{brief(second), brief(first)}, list(execution.Filter{}))
 		require.Equal(t, []execution.Run{brief(first)}, list(execution.Filter{Before: "2"}))
 		require.Equal(t, []execution.Run{brief(second)}, list(execution.Filter{Failed: true}))
-		require.Equal(t, []execution.Run{brief(second)}, list(execution.Filter{Title: "100% _NEW_"}))
-		require.Empty(t, list(execution.Filter{Title: "100%new"}))
-		require.Len(t, list(execution.Filter{Title: "71"}), 2, "of the contact")
-		require.Empty(t, list(execution.Filter{Title: "a\x00"}))
-		require.Empty(t, list(execution.Filter{Title: "a\xff"}))
+		require.Equal(t, []execution.Run{brief(second)}, list(execution.Filter{Text: "100% _NEW_"}))
+		require.Len(t, list(execution.Filter{Text: "für"}), 1)
+		require.Len(t, list(execution.Filter{Text: "FÜR"}), 1)
+		require.Empty(t, list(execution.Filter{Text: "100%new"}))
+		require.Len(t, list(execution.Filter{Text: "71"}), 2, "of the contact")
+		require.Empty(t, list(execution.Filter{Text: "a\x00"}))
+		require.Empty(t, list(execution.Filter{Text: "a\xff"}))
 		_, err := r.List(ctx, execution.Filter{Tenant: "contoso", Before: "2\x00", Limit: 1})
 		require.Equal(t, core.NotFound, core.KindOf(err))
 		_, err = r.Get(ctx, "contoso", "2\x00")
@@ -333,7 +335,7 @@ func FuzzCursor(f *testing.F) {
 		f.Add(text, text)
 	}
 	f.Fuzz(func(t *testing.T, before, title string) {
-		_, err := r.List(t.Context(), execution.Filter{Tenant: "contoso", Before: before, Title: title, Limit: 1})
+		_, err := r.List(t.Context(), execution.Filter{Tenant: "contoso", Before: before, Text: title, Limit: 1})
 		if err != nil {
 			require.Equal(t, core.NotFound, core.KindOf(err), "%v", err)
 		}

@@ -266,11 +266,11 @@ func (r *Recorder) List(ctx context.Context, f Filter) ([]Run, error) {
 	if !storable(f.Before) {
 		return nil, core.Errorf(core.NotFound, "not found")
 	}
-	if !storable(f.Title) {
+	if !storable(f.Text) {
 		return nil, nil
 	}
 	r.settle(ctx)
-	rows, err := r.o.DB.Executions(ctx, f.Tenant, f.Before, f.Failed, strings.ToLower(f.Title), f.Limit)
+	rows, err := r.o.DB.Executions(ctx, f.Tenant, f.Before, f.Failed, f.Text, f.Limit)
 	if err != nil {
 		return nil, err
 	}

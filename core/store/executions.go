@@ -32,16 +32,17 @@ func (tx *Tx) InsertExecution(ctx context.Context, e Execution) error {
 	if e.Failed {
 		failed = 1
 	}
-	_, err := tx.exec(ctx, `INSERT INTO executions (id, tenant, platform, title, integration, operation, outcome, failed, code, contact, caller, duration_us, began_ms, detail)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO NOTHING`,
-		e.ID, e.Tenant, e.Platform, e.Title, e.Integration, e.Operation, e.Outcome, failed, e.Code, e.Contact, e.Caller, e.DurationUs, e.BeganMs, e.Detail)
+	_, err := tx.exec(ctx, `INSERT INTO executions (id, tenant, platform, title, integration, operation, outcome, failed, code, contact, caller, search, duration_us, began_ms, detail)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, id) DO NOTHING`,
+		e.ID, e.Tenant, e.Platform, e.Title, e.Integration, e.Operation, e.Outcome, failed, e.Code, e.Contact, e.Caller,
+		strings.ToLower(e.Title+"\n"+e.Contact), e.DurationUs, e.BeganMs, e.Detail)
 	return err
 }
 
 // Executions returns up to limit runs of a tenant, newest first: those that
 // began before the one with the id before, if it is given, that failed, if only
-// these are asked for, and whose title or contact holds the text in lower case;
-// all without their detail.
+// these are asked for, and whose title or contact holds the text, in upper or
+// lower case; all without their detail.
 func (db *DB) Executions(ctx context.Context, tenant, before string, failed bool, text string, limit int) ([]Execution, error) {
 	var list []Execution
 	query := "SELECT " + executionColumns + ", '' AS detail FROM executions WHERE tenant = ?"
@@ -58,9 +59,8 @@ func (db *DB) Executions(ctx context.Context, tenant, before string, failed bool
 		query += " AND failed = 1"
 	}
 	if text != "" {
-		query += " AND (lower(title) LIKE ? ESCAPE '!' OR lower(contact) LIKE ? ESCAPE '!')"
-		like := "%" + escapeLike(text) + "%"
-		args = append(args, like, like)
+		query += " AND search LIKE ? ESCAPE '!'"
+		args = append(args, "%"+escapeLike(strings.ToLower(text))+"%")
 	}
 	err := db.list(ctx, &list, query+" ORDER BY began_ms DESC, id DESC LIMIT ?", append(args, limit)...)
 	return list, err

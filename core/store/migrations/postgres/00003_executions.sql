@@ -12,6 +12,7 @@ CREATE TABLE executions (
     code        TEXT    NOT NULL,
     contact     TEXT    NOT NULL,
     caller      TEXT    NOT NULL,
+    search      TEXT    NOT NULL,              -- title and contact in lower case: databases know ASCII only
     duration_us BIGINT  NOT NULL,
     began_ms    BIGINT  NOT NULL,
     detail      TEXT    NOT NULL,              -- JSON: message, steps, redacted input and result
@@ -30,7 +31,7 @@ CREATE INDEX first_answers_ends ON first_answers (ends_ms);
 
 -- Results under their cacheKey.
 CREATE TABLE cached_results (
-    key     BYTEA  NOT NULL PRIMARY KEY,      -- SHA-256 of the key
+    key     BYTEA  NOT NULL PRIMARY KEY,      -- SHA-256 of tenant and key
     tenant  TEXT    NOT NULL,
     made_ms BIGINT  NOT NULL,
     life_ms BIGINT  NOT NULL,                  -- by which keepAlive moves the end
