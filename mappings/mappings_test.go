@@ -305,7 +305,7 @@ func TestOperations(t *testing.T) {
 func passes(t *testing.T, c *operation.Catalogue, op *operation.Operation) {
 	t.Helper()
 	for _, test := range c.Tests(op) {
-		_, differences := c.RunTest(t.Context(), op, test)
+		_, differences, _ := c.RunTest(t.Context(), op, test)
 		require.Empty(t, differences, "%s:%d: %s", test.File, test.Line, test.Name)
 	}
 }

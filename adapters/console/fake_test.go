@@ -270,7 +270,7 @@ func (r *rig) Get(_ context.Context, tenant, id string) (execution.Run, error) {
 // mappedState has a file of every state, and a refusal.
 func mappedState() MappingState {
 	return MappingState{
-		Hash: strings.Repeat("ab12", 16), Loaded: noon.Add(-2 * time.Hour), How: "at the start", Folder: true,
+		Hash: strings.Repeat("ab12", 16), Loaded: noon.Add(-2 * time.Hour), Folder: true,
 		Files: []MappingFile{
 			{Path: "acme/find-parcel.yaml", Kind: "operation", Size: 2048, Hash: "h1", State: FileChanged},
 			{Path: "acme/integration.yaml", Kind: "integration", Size: 700, Hash: "h2", State: FileInForce},

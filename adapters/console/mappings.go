@@ -42,7 +42,6 @@ type Refusal struct {
 type MappingState struct {
 	Hash    string // of the set in force
 	Loaded  time.Time
-	How     string // it was taken over, for example "at the start"; may be empty
 	Files   []MappingFile
 	Refused *Refusal // nil: the files are as they are in force
 	Folder  bool     // they are read from a folder; false: they are the samples in the program

@@ -118,9 +118,7 @@ func (a *Adapter) identify(c echo.Context, r *http.Request) (core.Caller, error)
 	defer cancel()
 	who, err := a.o.Callers.Authenticate(r.WithContext(ctx), Platform)
 	if err != nil && ctx.Err() != nil {
-		e := core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
-		e.RetryAfter = comeBack
-		return core.Caller{}, e
+		return core.Caller{}, core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
 	}
 	if err != nil {
 		return core.Caller{}, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/core"
 	"tandem/core/integration"
 	"tandem/core/operation"
 )
@@ -62,12 +63,13 @@ type mappedEntity struct {
 // or a label on the customer card.
 type mappedField struct{ name, other string }
 
-// tenant returns what a tenant has; nil when that is nothing, or switched off.
-func (c *Configurations) tenant(name string) *tenantSet {
+// tenant returns what a tenant has; NotConfigured when that is nothing, or
+// switched off.
+func (c *Configurations) tenant(name string) (*tenantSet, error) {
 	if t := c.tenants[name]; t != nil && t.enabled {
-		return t
+		return t, nil
 	}
-	return nil
+	return nil, core.Errorf(core.NotConfigured, "agent integrations are not set up for this tenant, or switched off")
 }
 
 // find returns a configuration by its id; nil when there is none.

@@ -103,7 +103,7 @@ func (a *Adapter) token(c echo.Context) error {
 		case core.Unauthenticated, core.Forbidden:
 			return tokenError(c, http.StatusUnauthorized, invalidClient)
 		}
-		return err
+		return patient(err)
 	}
 	return c.JSON(http.StatusOK, struct {
 		AccessToken string `json:"access_token"`

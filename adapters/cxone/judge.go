@@ -63,14 +63,13 @@ type job struct {
 func (j *job) judge(all *Configurations, in *call) error {
 	docs := []document{in.envelope}
 	j.contact, _ = idOf(docs, "contactId", "contactID") // judged below; a refused call is recorded with it
-	tenant := all.tenant(j.who.Tenant)
-	if tenant == nil {
-		return core.Errorf(core.NotConfigured, "agent integrations are not set up for this tenant, or switched off")
+	tenant, err := all.tenant(j.who.Tenant)
+	if err != nil {
+		return err
 	}
 	if err := j.workflowOf(tenant, in); err != nil {
 		return err
 	}
-	var err error
 	if j.payload, err = in.payload(); err != nil {
 		return err
 	}

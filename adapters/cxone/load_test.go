@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"tandem/core"
 )
 
 func load(t testing.TB, texts map[string]string) (*Configurations, []string) {
@@ -23,14 +25,18 @@ func TestLoad(t *testing.T) {
 	t.Parallel()
 	c, findings := load(t, files())
 	require.Empty(t, findings)
-	require.Nil(t, c.tenant("northwind"))
-	require.Nil(t, c.tenant("tailspin"), "switched off")
-	cfg := c.tenant("contoso").find(strings.ToUpper(configID))
+	for name, why := range map[string]string{"northwind": "not set up", "tailspin": "switched off"} {
+		_, err := c.tenant(name)
+		require.Equal(t, core.NotConfigured, core.KindOf(err), why)
+	}
+	contoso, err := c.tenant("contoso")
+	require.NoError(t, err)
+	cfg := contoso.find(strings.ToUpper(configID))
 	require.Equal(t, "salesforce", cfg.typeID)
 	require.Equal(t, defaultCache, cfg.cache)
 	require.Equal(t, map[string]any{"kind": "person"}, cfg.workflow(findID).input)
-	require.Equal(t, "acme", c.tenant("contoso").find(uncached).typeID)
-	require.Zero(t, c.tenant("contoso").find(uncached).cache)
+	require.Equal(t, "acme", contoso.find(uncached).typeID)
+	require.Zero(t, contoso.find(uncached).cache)
 	require.Nil(t, usable(cfg.dataMappings, sleepMap))
 	require.Equal(t, "Telephone", usable(cfg.cardMappings, cardMap).card()["Contact"][0].Label)
 }

@@ -59,10 +59,8 @@ func (a *Adapter) nice(serve func(c echo.Context, who core.Caller) error) echo.H
 // mine returns what the caller's tenant has.
 func (a *Adapter) mine(who core.Caller) (*Configurations, *tenantSet, error) {
 	all := a.o.Configurations()
-	if t := all.tenant(who.Tenant); t != nil {
-		return all, t, nil
-	}
-	return nil, nil, core.Errorf(core.NotConfigured, "agent integrations are not set up for this tenant, or switched off")
+	tenant, err := all.tenant(who.Tenant)
+	return all, tenant, err
 }
 
 // named returns the configuration that the route names.

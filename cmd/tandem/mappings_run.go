@@ -113,7 +113,7 @@ func tested(ctx context.Context, w io.Writer, c *operation.Catalogue, op *operat
 	}
 	var wrong []string
 	for _, t := range tests {
-		_, differences := c.RunTest(ctx, op, t)
+		_, differences, _ := c.RunTest(ctx, op, t)
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}

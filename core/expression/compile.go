@@ -44,15 +44,12 @@ type Program struct {
 // the expression itself chose.
 func (p *Program) Eval(e *Env) (any, error) {
 	r := newRun(e, p.entities)
-	v, err := p.value(r)
+	v, err := guarded(r, p.code)
 	if err == nil {
 		v, _, err = (&sizer{maxText}).plain(v, false, 0)
 	}
 	return v, mappingError(err, p.place)
 }
-
-// value evaluates within a run that others share.
-func (p *Program) value(r *run) (any, error) { return guarded(r, p.code) }
 
 // compile returns the code of an expression, and whether it looks at an answer.
 func compile(source string, n Names) (code eval, answer bool, err error) {
@@ -286,11 +283,8 @@ func (c *compiler) boolean(n ast.Node) func(*run) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		b, ok := v.(bool)
-		if !ok {
-			return false, at(offset, wrong("a condition must be true or false, not %s", kindOf(v)))
-		}
-		return b, nil
+		b, err := isTrue(v)
+		return b, at(offset, err)
 	}
 }
 

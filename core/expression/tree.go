@@ -24,20 +24,16 @@ const (
 // evaluated by several goroutines at once.
 type Tree struct {
 	Answer   bool // it looks at an answer
-	root     part
+	root     eval // what it makes is new, but for what its expressions give
 	entities *Entities
 	place    func(offset int) string
 }
-
-// part is a compiled part of a tree. What it makes is new, but for what its
-// expressions give.
-type part func(r *run) (any, error)
 
 // CompileTree compiles a tree and returns all that is wrong with it. A nil node
 // is a tree that gives nothing.
 func CompileTree(f mapping.File, node *yaml.Node, n Names) (*Tree, []mapping.Finding) {
 	t := treeCompiler{file: f}
-	tree := &Tree{root: constantPart(nil), entities: n.Entities, place: func(int) string { return f.Path }}
+	tree := &Tree{root: constant(nil), entities: n.Entities, place: func(int) string { return f.Path }}
 	if node != nil {
 		tree.place = sourceOf(f, node).place
 		tree.root = t.part(node, n)
@@ -56,7 +52,7 @@ func (t *Tree) Eval(e *Env) (any, error) { return t.eval(e, false) }
 func (t *Tree) EvalValue(e *Env) (any, error) { return t.eval(e, true) }
 
 func (t *Tree) eval(e *Env, keep bool) (any, error) {
-	v, err := guarded(newRun(e, t.entities), eval(t.root))
+	v, err := guarded(newRun(e, t.entities), t.root)
 	if err == nil {
 		v, _, err = (&sizer{maxText}).plain(v, keep, 0)
 	}
@@ -91,8 +87,6 @@ func (t *treeCompiler) add(node *yaml.Node, format string, args ...any) {
 	t.findings = append(t.findings, t.file.At(node, format, args...))
 }
 
-func constantPart(v any) part { return func(*run) (any, error) { return v, nil } }
-
 // program compiles the expression of a scalar.
 func (t *treeCompiler) program(node *yaml.Node, n Names) *Program {
 	text := strings.TrimRightFunc(node.Value[1:], unicode.IsSpace)
@@ -120,7 +114,7 @@ func finding(s source, err error) mapping.Finding {
 	return s.file.AtPos(s.at(offset), "%s", err.Error())
 }
 
-func (t *treeCompiler) part(node *yaml.Node, n Names) part {
+func (t *treeCompiler) part(node *yaml.Node, n Names) eval {
 	switch node.Kind {
 	case yaml.ScalarNode:
 		return t.scalar(node, n)
@@ -133,14 +127,14 @@ func (t *treeCompiler) part(node *yaml.Node, n Names) part {
 		return t.object(node, n)
 	}
 	t.add(node, "must be a value")
-	return constantPart(nil)
+	return constant(nil)
 }
 
-func (t *treeCompiler) scalar(node *yaml.Node, n Names) part {
+func (t *treeCompiler) scalar(node *yaml.Node, n Names) eval {
 	if isExpression(node) {
 		p := t.program(node, n)
 		if p == nil {
-			return constantPart(nil)
+			return constant(nil)
 		}
 		return func(r *run) (any, error) {
 			v, err := p.code(r)
@@ -157,7 +151,7 @@ func (t *treeCompiler) scalar(node *yaml.Node, n Names) part {
 	if text, ok := v.(string); ok && strings.HasPrefix(text, "==") {
 		v = text[1:]
 	}
-	return constantPart(v)
+	return constant(v)
 }
 
 // leadingSign is a number that YAML reads in another way than people write it:
@@ -194,8 +188,8 @@ func Scalar(node *yaml.Node) (v any, why string) {
 	return node.Value, why
 }
 
-func (t *treeCompiler) list(node *yaml.Node, n Names) part {
-	parts := make([]part, len(node.Content))
+func (t *treeCompiler) list(node *yaml.Node, n Names) eval {
+	parts := make([]eval, len(node.Content))
 	for i, child := range node.Content {
 		parts[i] = t.part(child, n)
 	}
@@ -214,8 +208,8 @@ func (t *treeCompiler) list(node *yaml.Node, n Names) part {
 	}
 }
 
-func (t *treeCompiler) object(node *yaml.Node, n Names) part {
-	keys, parts := make([]string, 0, len(node.Content)/2), make([]part, 0, len(node.Content)/2)
+func (t *treeCompiler) object(node *yaml.Node, n Names) eval {
+	keys, parts := make([]string, 0, len(node.Content)/2), make([]eval, 0, len(node.Content)/2)
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		keys = append(keys, node.Content[i].Value)
 		parts = append(parts, t.part(node.Content[i+1], n))
@@ -252,7 +246,7 @@ func construct(node *yaml.Node) map[string]*yaml.Node {
 	return keys
 }
 
-func (t *treeCompiler) construct(node *yaml.Node, keys map[string]*yaml.Node, n Names) part {
+func (t *treeCompiler) construct(node *yaml.Node, keys map[string]*yaml.Node, n Names) eval {
 	inner, as, most := n, "item", defaultMost
 	if keys["for_each"] == nil && (keys["as"] != nil || keys["most"] != nil) {
 		t.add(node, "as and most belong to for_each")
@@ -294,7 +288,7 @@ func (t *treeCompiler) mustProgram(node *yaml.Node, what string, n Names) *Progr
 	return t.program(node, n)
 }
 
-func conditionally(when *Program, value part) part {
+func conditionally(when *Program, value eval) eval {
 	return func(r *run) (any, error) {
 		v, err := when.code(r)
 		if err != nil {
@@ -313,7 +307,7 @@ func conditionally(when *Program, value part) part {
 
 // forEach evaluates a part for each entry of a list, with the entry under a name
 // of its own.
-func forEach(list *Program, as string, most int, value part) part {
+func forEach(list *Program, as string, most int, value eval) eval {
 	return func(r *run) (any, error) {
 		v, err := list.code(r)
 		if err != nil {

@@ -143,10 +143,9 @@ func compact(doc any) []byte {
 	return data
 }
 
-// RunTest runs an operation against the answers of one of its tests. The second
-// result says what differs from the test, one line each, for people; nothing
-// when the test passes.
-func (c *Catalogue) RunTest(ctx context.Context, op *Operation, t *Test) (*Result, []string) {
+// RunTest is Play with the input of the test. The differences are also those of
+// the result or error: none when the test passes.
+func (c *Catalogue) RunTest(ctx context.Context, op *Operation, t *Test) (*Result, []string, error) {
 	result, differences, err := c.Play(ctx, op, t, t.Input, false)
 	switch {
 	case err != nil && t.Error == nil:
@@ -158,12 +157,12 @@ func (c *Catalogue) RunTest(ctx context.Context, op *Operation, t *Test) (*Resul
 	default:
 		differences = differ(differences, "result", t.Result, result.Output)
 	}
-	return result, differences
+	return result, differences, err
 }
 
 // Play runs an operation against the answers of a test, with any input; open
 // says that nothing is redacted in the steps. The differences are those of the
-// calls only. The error is that of Run.
+// calls only, one line each, for people. The error is that of Run.
 func (c *Catalogue) Play(ctx context.Context, op *Operation, t *Test, input map[string]any, open bool) (*Result, []string, error) {
 	p := &player{test: t}
 	runner := NewRunner(Options{Upstream: p, Connections: p, Clock: still(t.Now)})

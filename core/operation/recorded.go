@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -143,15 +144,15 @@ func (l *loader) tests() []*Test {
 func (l *loader) test(e testEntry) *Test {
 	t := &Test{Name: e.Name.Value, File: l.file.Path, Line: e.Line, Now: sampleTime(), Input: l.object(e.Input, "input")}
 	t.Request = Request{
-		Tenant: or(e.Context.Tenant, sampleTenant), ContactID: e.Context.ContactID,
-		InteractionID: e.Context.InteractionID, ID: or(e.Context.ID, sampleID), Timeout: 10 * time.Second,
+		Tenant: cmp.Or(e.Context.Tenant, sampleTenant), ContactID: e.Context.ContactID,
+		InteractionID: e.Context.InteractionID, ID: cmp.Or(e.Context.ID, sampleID), Timeout: 10 * time.Second,
 	}
 	for entity, fields := range e.Context.Card {
 		if t.Request.Card == nil {
 			t.Request.Card = map[string][]Field{}
 		}
 		for _, field := range fields {
-			t.Request.Card[entity] = append(t.Request.Card[entity], Field{field.Name, or(field.Label, field.Name)})
+			t.Request.Card[entity] = append(t.Request.Card[entity], Field{field.Name, cmp.Or(field.Label, field.Name)})
 		}
 	}
 	if now := e.Context.Now; now.Value != "" {
@@ -245,11 +246,4 @@ func (l *loader) object(node *yaml.Node, key string) map[string]any {
 		l.at(node, "%s must be a mapping of keys to values", key)
 	}
 	return values
-}
-
-func or(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }

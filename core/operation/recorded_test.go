@@ -105,7 +105,7 @@ func TestRunTest(t *testing.T) {
 			all := catalogue.Tests(op)
 			require.Len(t, all, 1)
 			for range 2 { // a test can be run again
-				result, differences := catalogue.RunTest(t.Context(), op, all[0])
+				result, differences, _ := catalogue.RunTest(t.Context(), op, all[0])
 				require.NotNil(t, result)
 				require.Equal(t, c.want, differences)
 			}
