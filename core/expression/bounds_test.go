@@ -96,7 +96,7 @@ func TestWorkIsPaidFor(t *testing.T) {
 	t.Parallel()
 	e := env(t)
 	e.Input["long"], e.Input["longer"] = strings.Repeat("a", 64<<10), strings.Repeat("a", 64<<10+1)
-	e.Input["huge"], e.Input["numbers"], e.Input["turns"] = strings.Repeat("a", 300<<10), make([]any, 50_000), make([]any, 600)
+	e.Input["huge"] = strings.Repeat("a", 300<<10)
 	for source, want := range map[string]string{
 		`input.longer matches "b"`:                     "a pattern takes texts of 64 KB at most",
 		`match(input.longer, "(b)")`:                   "match: a pattern takes texts of 64 KB at most",
@@ -104,7 +104,6 @@ func TestWorkIsPaidFor(t *testing.T) {
 		`match(input.long, "((?:.{0,30}a){30})b")`:     "is too much work",
 		`trim("a", "` + strings.Repeat("b", 65) + `")`: "trim: takes 64 characters away at most",
 		`input.huge[0:1]`:                              "gives more than 256 KB",
-		`map(input.turns, max(input.numbers))`:         "is too much work",
 	} {
 		_, err := evaluate(t, source, e)
 		require.ErrorContains(t, err, strings.TrimPrefix(want, "match: "), source)

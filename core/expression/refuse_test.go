@@ -106,6 +106,7 @@ func TestHostile(t *testing.T) {
 		{`map(1..1000, uniq(input.list) == uniq(1..1000))`, `is too much work`},
 		{`map(1..9000, phones("+4144" + (1000000 + #)))`, `is too much work`},
 		{`map(1..200, split(input.long, ""))`, `is too much work`},
+		{`map(1..9999, max(input.many))`, `is too much work`},
 		{strings.Repeat("map([", 60) + "1" + strings.Repeat("], [#,#])", 60), `gives`},
 		{"flatten(" + strings.Repeat("map([", 25) + "1" + strings.Repeat("], [#,#])", 25) + ")", `is too much work`},
 		{strings.Repeat("map([", 25) + "1" + strings.Repeat("], [#,#])", 25) + " == " + strings.Repeat("map([", 25) + "1" + strings.Repeat("], [#,#])", 25), `is too much work`},
