@@ -113,6 +113,50 @@ type PreferredUser struct {
 	Priority int    `json:"priority,omitempty"` // 1 first to 99 last; 0: not given, before all others
 }
 
+// Platforms on which a task can have a counterpart, and names of its own.
+const (
+	PlatformWebex = "webex"
+	PlatformCXone = "cxone"
+)
+
+// RemoteState is where a task's counterpart stands.
+type RemoteState string
+
+// The states of a counterpart.
+const (
+	RemoteRequested RemoteState = "requested" // it is to be made
+	RemoteOpen      RemoteState = "open"      // the platform has said that it is there
+	RemoteFailed    RemoteState = "failed"    // it could not be made; Remote.Error says why
+	RemoteEnded     RemoteState = "ended"     // the platform has said that it is over
+)
+
+// Remote is a task's counterpart on the platform that is its service's target.
+type Remote struct {
+	Platform string      `json:"platform"`
+	ID       string      `json:"id,omitempty"` // there; empty: not known yet
+	State    RemoteState `json:"state"`
+	Error    string      `json:"error,omitempty"` // with RemoteFailed
+}
+
+// PopTarget says where an agent's browser opens a page (the Display Settings of
+// the Screen Pop node).
+type PopTarget string
+
+// The places of a page.
+const (
+	InsideDesktop      PopTarget = "insideDesktop"
+	NewBrowserTab      PopTarget = "newBrowserTab"
+	ExistingBrowserTab PopTarget = "existingBrowserTab"
+)
+
+// Pop is a page that the agent of a task is shown.
+type Pop struct {
+	URL    string    `json:"url"`
+	Target PopTarget `json:"target"`
+	Agent  string    `json:"agent,omitempty"` // UPN or id; empty: whoever works on the task
+	At     time.Time `json:"at"`
+}
+
 // ServiceRef is what a task carries of its service: it ends on the service as
 // it was when the task began, whatever the directory says later.
 type ServiceRef struct {
@@ -123,6 +167,7 @@ type ServiceRef struct {
 	Description string `json:"description,omitempty"`
 	TelNumber   string `json:"telNumber,omitempty"`
 	MailboxUPN  string `json:"mailboxUpn,omitempty"`
+	Target      string `json:"target,omitempty"` // a platform; empty: the hub's own queue
 }
 
 // UserRef names a person of the directory.
@@ -179,6 +224,10 @@ type Task struct {
 	Customer           Customer        `json:"customer,omitzero"`
 	Parameters         []NamedValue    `json:"parameters,omitempty"` // custom context parameters
 	PreferredUsers     []PreferredUser `json:"preferredUsers,omitempty"`
+
+	ContactPriority int    `json:"contactPriority,omitempty"` // 1 first to 9; 0: none (Queue Task of Webex Connect)
+	Remote          Remote `json:"remote,omitzero"`
+	Pops            []Pop  `json:"pops,omitempty"` // oldest first
 }
 
 // Parameter returns the value of a context parameter and whether it is set.
