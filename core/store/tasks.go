@@ -21,6 +21,9 @@ type Task struct {
 	Events   int
 	Failures int // how often in a row its workflow could not be stepped
 	Ended    time.Time
+	Queue    string // its service in lower case, while it is queued or offered
+	Rank     int64  // in that queue, the first has the least
+	Agent    string // who works on it, in lower case, while it is connected
 	Data     []byte
 }
 
@@ -79,9 +82,10 @@ func (tx *Tx) Task(ctx context.Context, id string) (Task, error) {
 
 // InsertTask stores a new task. Conflict when the id is taken.
 func (tx *Tx) InsertTask(ctx context.Context, t Task) error {
-	n, err := tx.exec(ctx, `INSERT INTO tasks (id, tenant, modality, version, workflow, cursor, due_ms, events, ended_ms, data)
-		VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		t.ID, t.Tenant, string(t.Modality), t.Workflow, t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), t.Data)
+	queue, rank, agent := t.place()
+	n, err := tx.exec(ctx, `INSERT INTO tasks (id, tenant, modality, version, workflow, cursor, due_ms, events, ended_ms, queue, rank, agent, data)
+		VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		t.ID, t.Tenant, string(t.Modality), t.Workflow, t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), queue, rank, agent, t.Data)
 	if err == nil && n == 0 {
 		return core.Errorf(core.Conflict, "a task with this id exists")
 	}
@@ -91,13 +95,26 @@ func (tx *Tx) InsertTask(ctx context.Context, t Task) error {
 // UpdateTask stores a task over the version it was read at. ErrRetry when
 // another writer was faster.
 func (tx *Tx) UpdateTask(ctx context.Context, t Task) error {
-	n, err := tx.exec(ctx, `UPDATE tasks SET version = version + 1, cursor = ?, due_ms = ?, events = ?, failures = 0, ended_ms = ?, data = ?
-		WHERE id = ? AND version = ?`,
-		t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), t.Data, t.ID, t.Version)
+	queue, rank, agent := t.place()
+	n, err := tx.exec(ctx, `UPDATE tasks SET version = version + 1, cursor = ?, due_ms = ?, events = ?, failures = 0, ended_ms = ?,
+		queue = ?, rank = ?, agent = ?, data = ? WHERE id = ? AND version = ?`,
+		t.Cursor, msOrNil(t.Due), t.Events, msOrNil(t.Ended), queue, rank, agent, t.Data, t.ID, t.Version)
 	if err == nil && n == 0 {
 		return ErrRetry
 	}
 	return err
+}
+
+// place is what the columns queue, rank and agent hold, NULL where there is
+// nothing to find.
+func (t *Task) place() (queue, rank, agent any) {
+	if t.Queue != "" {
+		queue, rank = t.Queue, t.Rank
+	}
+	if t.Agent != "" {
+		agent = t.Agent
+	}
+	return queue, rank, agent
 }
 
 // DelayTask records that a task could not be stepped and when it is tried again.
@@ -199,7 +216,7 @@ func (tx *Tx) PruneTasks(ctx context.Context, before time.Time, limit int) (int,
 	in := "(" + rows(len(ids), "?") + ")"
 	for _, q := range []string{
 		"DELETE FROM deliveries WHERE trigger_id IN (SELECT id FROM triggers) AND task_id IN ", // a dead letter replayed just now
-		"DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
+		"DELETE FROM dead_letters WHERE task_id IN ", "DELETE FROM aliases WHERE task_id IN ", "DELETE FROM events WHERE task_id IN ", "DELETE FROM tasks WHERE id IN ",
 	} {
 		if _, err := tx.exec(ctx, q+in, args...); err != nil {
 			return 0, err
