@@ -76,6 +76,7 @@ type Tenant struct {
 
 	users    map[string]*User    // by folded UPN
 	services map[string]*Service // by folded UPN
+	at       map[string]*Service // by folded address
 }
 
 // Unit is an organization unit. Its path begins with the name of the tenant.
@@ -93,6 +94,16 @@ func (t *Tenant) User(upn string) (*User, bool) {
 // Service returns a service by UPN; case does not count.
 func (t *Tenant) Service(upn string) (*Service, bool) {
 	s, ok := t.services[fold(upn)]
+	return s, ok
+}
+
+// ServiceAt returns the service to which a destination leads: by its UPN or by
+// one of its addresses; case does not count.
+func (t *Tenant) ServiceAt(destination string) (*Service, bool) {
+	if s, ok := t.Service(destination); ok {
+		return s, true
+	}
+	s, ok := t.at[fold(destination)]
 	return s, ok
 }
 
@@ -137,17 +148,23 @@ func (u *User) Takes(m core.Modality) bool { return slices.Contains(u.Modalities
 
 // Service is what tasks are for.
 type Service struct {
-	Tenant        string // name of the tenant
-	ID            string // a UUID
-	UPN           string
-	Name          string
-	DisplayName   string
-	Description   string
-	TelNumber     string // E.164, or empty
-	Mailbox       string // UPN of the mailbox, or empty
-	Unit          string // path of the organization unit
-	Licence       Licence
-	Target        Target
+	Tenant      string // name of the tenant
+	ID          string // a UUID
+	UPN         string
+	Name        string
+	DisplayName string
+	Description string
+	TelNumber   string // E.164, or empty
+	Mailbox     string // UPN of the mailbox, or empty
+	Unit        string // path of the organization unit
+	Licence     Licence
+	Target      Target
+	// TargetSettings are what the operations of the target's platform need to
+	// know of the service, such as its entry point there; empty with TargetLocal.
+	TargetSettings map[string]string
+	// Addresses are what customers write to and lead to the service: ids of apps,
+	// numbers, mailboxes. No two services of a tenant share one.
+	Addresses     []string
 	Owners        []string // UPNs of users, as the users' own entries write them
 	LimitedOwners []string
 	Members       []string // the agents
@@ -158,12 +175,17 @@ type Service struct {
 	DeduplicateWindow time.Duration // how long one task stands for others of its key
 }
 
-// Ref returns what a task carries of the service.
+// Ref returns what a task carries of the service. Its target is a platform, or
+// empty for the hub's own queue.
 func (s *Service) Ref() core.ServiceRef {
-	return core.ServiceRef{
+	ref := core.ServiceRef{
 		ID: s.ID, UPN: s.UPN, Name: s.Name, DisplayName: s.DisplayName,
 		Description: s.Description, TelNumber: s.TelNumber, MailboxUPN: s.Mailbox,
 	}
+	if s.Target != TargetLocal {
+		ref.Target = string(s.Target)
+	}
+	return ref
 }
 
 // AcceptsExternalTasks returns nil, or an Invalid error that says what the

@@ -65,6 +65,8 @@ type serviceEntry struct {
 	Unit              mapping.Text                   `yaml:"unit"`
 	Licence           mapping.Text                   `yaml:"licence" required:"true"`
 	Target            mapping.Text                   `yaml:"target"`
+	TargetSettings    map[mapping.Text]mapping.Text  `yaml:"target_settings"`
+	Addresses         []mapping.Text                 `yaml:"addresses"`
 	Owners            []mapping.Text                 `yaml:"owners"`
 	LimitedOwners     []mapping.Text                 `yaml:"limited_owners"`
 	Members           []mapping.Text                 `yaml:"members"`
@@ -129,7 +131,7 @@ func (l *loader) load() {
 	}
 	l.tenant = &Tenant{
 		Name: name, Title: orElse(f.Title, name), MaxExternalTasks: defaultMaxExternalTasks,
-		users: map[string]*User{}, services: map[string]*Service{},
+		users: map[string]*User{}, services: map[string]*Service{}, at: map[string]*Service{},
 	}
 	l.dir.tenants[name] = l.tenant
 	l.tenant.ID = l.id(f.ID, "tenant", name)
@@ -146,6 +148,11 @@ func (l *loader) load() {
 	}
 	for _, e := range f.Services {
 		l.service(e)
+	}
+	for _, e := range f.Services {
+		if s, ok := l.tenant.Service(e.UPN.Value); ok && s.UPN == e.UPN.Value {
+			l.addresses(s, e.Addresses)
+		}
 	}
 }
 
@@ -227,6 +234,7 @@ func (l *loader) service(e serviceEntry) {
 		Workflows:     l.workflows(e.Workflows),
 	}
 	s.DisplayName = orElse(e.DisplayName, s.Name)
+	s.TargetSettings = l.targetSettings(s, e.TargetSettings)
 	s.DeduplicateBy, s.DeduplicateWindow = l.deduplicate(e)
 	l.tenant.services[fold(s.UPN)] = s
 }

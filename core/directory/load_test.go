@@ -67,6 +67,8 @@ services:
     unit: acme/emea
     licence: Contact Center
     target: cxone
+    addresses: [APP-1, "+12025550101", Desk@mail.example]
+    target_settings: {pointOfContact: Desk - Work}
     owners: [ADMIN@acme.example]
     limited_owners: [admin@acme.example]
     members: [agent@acme.example]
@@ -120,7 +122,7 @@ func TestLoad(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, core.ServiceRef{
 		ID: desk.ID, UPN: "Desk@acme.example", Name: "Desk", DisplayName: "The Desk", Description: "Answers",
-		TelNumber: "+12025550100", MailboxUPN: "desk-mail@acme.example",
+		TelNumber: "+12025550100", MailboxUPN: "desk-mail@acme.example", Target: "cxone",
 	}, desk.Ref())
 	require.Len(t, desk.ID, 36)
 	require.Equal(t, directory.TargetCXone, desk.Target)
@@ -128,8 +130,22 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, map[core.Modality]string{core.ExternalTask: "external-task", core.Audio: ""}, desk.Workflows)
 	require.Equal(t, "customerIdentifier", desk.DeduplicateBy)
 	require.Equal(t, 10*time.Minute, desk.DeduplicateWindow)
+	require.Equal(t, []string{"APP-1", "+12025550101", "Desk@mail.example"}, desk.Addresses)
+	require.Equal(t, map[string]string{"pointOfContact": "Desk - Work"}, desk.TargetSettings)
+	for _, destination := range []string{"desk@ACME.example", "app-1", "+12025550101", "DESK@mail.example"} {
+		at, ok := acme.ServiceAt(destination)
+		require.True(t, ok, destination)
+		require.Same(t, desk, at, destination)
+	}
+	for _, destination := range []string{"", "+12025550100", "admin@acme.example", "Desk"} {
+		_, ok := acme.ServiceAt(destination)
+		require.False(t, ok, destination)
+	}
+	_, ok = zed.ServiceAt("APP-1")
+	require.False(t, ok, "addresses belong to a tenant")
 	plain := acme.Services()[1]
 	require.Equal(t, directory.TargetLocal, plain.Target)
+	require.Empty(t, plain.Ref().Target)
 	require.Equal(t, "plain@acme.example", plain.DisplayName)
 
 	again, _ := directory.Load(read(t, map[string]string{"acme": acmeText()}))
@@ -138,7 +154,7 @@ func TestLoad(t *testing.T) {
 
 	require.Empty(t, d.CheckWorkflows([]string{"external-task"}))
 	require.Equal(t, []string{
-		`acme.yaml:37:31: there is no workflow "external-task" (did you mean "external-tasks"?)`,
+		`acme.yaml:39:31: there is no workflow "external-task" (did you mean "external-tasks"?)`,
 	}, texts(d.CheckWorkflows([]string{"external-tasks"})))
 }
 
@@ -255,6 +271,40 @@ services:
 			`a.yaml:15:21: unknown key of deduplicate_by "customer_identifier" (did you mean "customerIdentifier"?)`,
 			`a.yaml:18:25: deduplicate_window needs deduplicate_by`,
 			`a.yaml:22:25: deduplicate_window must be more than 0s and at most 168h`,
+		}},
+		"addresses": {map[string]string{"a": `tenant: a
+services:
+  - upn: s@a.example
+    licence: Contact Center
+    addresses: [T@a.example, one, ONE, " x", "", "a\tb", two]
+  - upn: t@a.example
+    licence: Contact Center
+    addresses: [Two, 1a, 2a, 3a, 4a, 5a, 6a, 7a, 8a, 9a, 10a, 11a, 12a, 13a, 14a, 15a, 16a, 17a, 18a, 19a, 20a, 21a]
+`}, []string{
+			`a.yaml:5:17: "T@a.example" is the UPN of a service and leads to it already`,
+			`a.yaml:5:35: duplicate address "ONE"`,
+			`a.yaml:5:40: " x" is not an address: it has 1 to 256 letters, digits and signs, and no space around it`,
+			`a.yaml:5:46: "" is not an address: it has 1 to 256 letters, digits and signs, and no space around it`,
+			`a.yaml:5:50: "a\tb" is not an address: it has 1 to 256 letters, digits and signs, and no space around it`,
+			`a.yaml:8:17: the address "Two" leads to s@a.example already`,
+			`a.yaml:8:108: t@a.example has more than 20 addresses`,
+		}},
+		"target settings": {map[string]string{"a": `tenant: a
+services:
+  - upn: s@a.example
+    licence: Contact Center
+    target_settings: {entryPoint: x}
+  - upn: t@a.example
+    licence: Contact Center
+    target: webex
+    target_settings: {entry-point: x, queue: "", "": y, domain: 5, fine: z}
+`}, []string{
+			`a.yaml:5:23: target_settings need a target that is not local`,
+			`a.yaml:9:23: "entry-point" is not the name of a setting: it begins with a letter and is made of letters, digits and _`,
+			`a.yaml:9:46: the setting queue must not be empty`,
+			`a.yaml:9:50: "" is not the name of a setting: it begins with a letter and is made of letters, digits and _`,
+			`a.yaml:9:65: "domain" must be text: put it in quotes, "5"`,
+			`a.yaml:9:65: the setting domain must not be empty`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

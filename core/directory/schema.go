@@ -32,6 +32,8 @@ func Schema() []byte {
 		"services.tel_number":        {Doc: "In the form E.164, in quotes."},
 		"services.mailbox":           {Doc: "UPN of its mailbox."},
 		"services.target":            {Doc: "Who brings queued tasks to people; the hub's own desk if absent.", Words: mapping.Words(Targets...)},
+		"services.target_settings":   {Doc: "What the operations of the target need to know, such as entryPoint; each a text."},
+		"services.addresses":         {Doc: "What customers write to: ids of apps, numbers, mailboxes. Each leads to one service."},
 		"services.owners":            {Doc: "Users with the role Service Owner."},
 		"services.limited_owners":    {Doc: "Users with the role Team Owner Limited."},
 		"services.members":           {Doc: "The agents."},
