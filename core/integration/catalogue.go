@@ -3,14 +3,17 @@ package integration
 import (
 	"slices"
 	"strings"
+
+	"tandem/core/mapping"
 )
 
 // Catalogue is what a set of mapping files says about integrations. It never
 // changes; nobody changes what it returns.
 type Catalogue struct {
-	all   []*Integration // by title
-	nodes []Node         // in the order of the file
-	uses  []use
+	all        []*Integration // by title
+	nodes      []Node         // in the order of the file
+	operations []operationUse // that nodes name
+	uses       []use
 }
 
 // Node is a node of Webex Connect that needs an authorization.
@@ -20,8 +23,25 @@ type Node struct {
 	Versions      []string
 	Integration   string // id
 	Authorization string // its name; empty: the default
+	Methods       []NodeMethod
 	File          string // slash path in the mappings folder
 	Line          int
+}
+
+// NodeMethod is one of the things that a node does, its Method Name.
+type NodeMethod struct {
+	Method    string // its id: queue
+	Title     string // Queue Task
+	Operation string // of the node's integration; empty: the hub does it alone
+	Line      int    // in the node's file
+}
+
+// Method returns a method of the node by its id.
+func (n Node) Method(name string) (NodeMethod, bool) {
+	if i := slices.IndexFunc(n.Methods, func(m NodeMethod) bool { return m.Method == name }); i >= 0 {
+		return n.Methods[i], true
+	}
+	return NodeMethod{}, false
 }
 
 // use is a place in another file that names an integration.
@@ -62,6 +82,30 @@ func (c *Catalogue) Nodes(integration string) []Node {
 		}
 	}
 	return nodes
+}
+
+// Node returns a node by its id.
+func (c *Catalogue) Node(id string) (Node, bool) {
+	if i := slices.IndexFunc(c.nodes, func(n Node) bool { return n.ID == id }); i >= 0 {
+		return c.nodes[i], true
+	}
+	return Node{}, false
+}
+
+// CheckNodes returns a finding for each operation that a method of a node names
+// and that is not among those of the node's integration, sorted. The function
+// gives the names of an integration's operations.
+func (c *Catalogue) CheckNodes(operations func(integration string) []string) []mapping.Finding {
+	var findings []mapping.Finding
+	for _, use := range c.operations {
+		known, name := operations(use.integration), use.name.Value
+		if !slices.Contains(known, name) && len(findings) < maxFindings {
+			findings = append(findings, use.file.AtPos(use.name.Pos, "%s has no operation %s%s",
+				use.integration, mapping.Quote(name), mapping.Suggest(name, known)))
+		}
+	}
+	mapping.Sort(findings)
+	return findings
 }
 
 // Choose returns the one of a tenant's authorizations for an integration that

@@ -37,6 +37,45 @@ func TestCatalogue(t *testing.T) {
 	require.Empty(t, c.Nodes("a"))
 }
 
+func TestNodes(t *testing.T) {
+	t.Parallel()
+	c, findings := load(t, map[string]string{
+		"crm/integration.yaml": little("CRM"),
+		"webex/nodes.yaml": `nodes:
+  - node: queue-task
+    title: Queue Task
+    versions: ["1.5"]
+    integration: crm
+    methods:
+      - {method: queue, title: Queue Task, operation: queue-task}
+      - {method: skip, title: Skip}
+      - {method: other, title: Other, operation: gone}
+  - {node: old, title: Old, versions: ["1.0"], integration: crm}
+`,
+	})
+	require.Empty(t, findings)
+	n, ok := c.Node("queue-task")
+	require.True(t, ok)
+	m, ok := n.Method("queue")
+	require.True(t, ok)
+	require.Equal(t, integration.NodeMethod{Method: "queue", Title: "Queue Task", Operation: "queue-task", Line: 7}, m)
+	m, ok = n.Method("skip")
+	require.True(t, ok)
+	require.Empty(t, m.Operation, "the hub does it alone")
+	_, ok = n.Method("")
+	require.False(t, ok)
+	_, ok = c.Node("Queue-Task")
+	require.False(t, ok)
+	n, ok = c.Node("old")
+	require.True(t, ok)
+	require.Empty(t, n.Methods)
+
+	operations := map[string][]string{"crm": {"queue-tasks", "gone"}, "other": {"queue-task"}}
+	found := c.CheckNodes(func(id string) []string { return operations[id] })
+	require.Len(t, found, 1)
+	require.Equal(t, `webex/nodes.yaml:7:55: crm has no operation "queue-task" (did you mean "queue-tasks"?)`, found[0].String())
+}
+
 func TestUses(t *testing.T) {
 	t.Parallel()
 	c, findings := load(t, map[string]string{

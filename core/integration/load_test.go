@@ -274,6 +274,7 @@ func TestLoadNodes(t *testing.T) {
   - {node: a, title: A, versions: [1.0], integration: acme}
   - {node: B!, title: B, versions: ["v1", "1.0", "1.0"], integration: acne, authorization: " x"}
   - {node: c, title: C, integration: acme, method: x}
+  - {node: d, title: D, versions: ["1.0"], integration: acme, methods: [{method: e!, title: E}, {method: f, title: F}, {method: f}, {title: G}]}
 `})
 	require.Equal(t, []string{
 		`webex/nodes.yaml:3:12: duplicate node "a"`,
@@ -285,7 +286,11 @@ func TestLoadNodes(t *testing.T) {
 		`webex/nodes.yaml:4:71: unknown integration "acne" (did you mean "acme"?)`,
 		`webex/nodes.yaml:4:92: the name of an authorization has at most 64 characters and no space around it`,
 		`webex/nodes.yaml:5:5: "versions" is missing`,
-		`webex/nodes.yaml:5:44: unknown key "method"`,
+		`webex/nodes.yaml:5:44: unknown key "method" (did you mean "methods"?)`,
+		`webex/nodes.yaml:6:82: "e!" is not the id of a method: it is made of a-z, 0-9 and -`,
+		`webex/nodes.yaml:6:120: "title" is missing`,
+		`webex/nodes.yaml:6:129: duplicate method "f"`,
+		`webex/nodes.yaml:6:133: "method" is missing`,
 	}, findings)
 }
 
@@ -310,10 +315,11 @@ func TestLoadBounds(t *testing.T) {
 		"templates": "title: X\nno_authorization: true\nsettings: [{name: a, label: a, required: true, pattern: '[\\pL]+'}]\nbase: https://" + long("{a}.x%d"),
 		"errors":    head + "no_authorization: true\nerrors:\n" + long("  - {status: 400, kind: conflict%d}\n"),
 		"nodes":     "nodes:\n" + long("  - {node: n%d, title: x, versions: ['1.0'], integration: x}\n"),
+		"methods":   "nodes:\n  - node: a\n    title: x\n    integration: x\n    versions: ['1.0']\n    methods:\n" + long("    - {method: m%d, title: y, operation: z}\n"),
 		"versions":  "nodes:\n  - node: a\n    title: x\n    integration: x\n    versions:\n" + long("    - '1.%d'\n"),
 	} {
 		path := "acme/integration.yaml"
-		if name == "nodes" || name == "versions" {
+		if name == "nodes" || name == "versions" || name == "methods" {
 			path = "webex/nodes.yaml"
 		}
 		file, findings := mapping.Parse(path, []byte(text))
@@ -330,7 +336,7 @@ func TestLoadBounds(t *testing.T) {
 // catalogue that can be used.
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(whole))
-	f.Add([]byte("nodes:\n  - {node: a, title: A, versions: [\"1.0\"], integration: acme}\n"))
+	f.Add([]byte("nodes:\n  - {node: a, title: A, versions: [\"1.0\"], integration: acme, methods: [{method: m, title: M, operation: o}]}\n"))
 	f.Add([]byte("title: X\nbase: https://{a}.x.y\nsettings: [{name: a, label: b, pattern: '(?i)[a-z]{1,9}', required: true}]\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, name := range []string{"acme/integration.yaml", "webex/nodes.yaml", "other/x.yaml"} {

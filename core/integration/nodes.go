@@ -14,6 +14,9 @@ import (
 // maxName bounds the name of an authorization, in characters.
 const maxName = 64
 
+// maxMethods bounds the methods of a node.
+const maxMethods = 20
+
 var versionForm = regexp.MustCompile(`^[0-9]{1,4}(\.[0-9]{1,4}){0,2}$`)
 
 // nodesForm is the form of webex/nodes.yaml.
@@ -27,6 +30,20 @@ type nodeEntry struct {
 	Versions      []mapping.Text `yaml:"versions" required:"true"`
 	Integration   mapping.Text   `yaml:"integration" required:"true"`
 	Authorization mapping.Text   `yaml:"authorization"`
+	Methods       []methodEntry  `yaml:"methods"`
+}
+
+type methodEntry struct {
+	Method    mapping.Text `yaml:"method" required:"true"`
+	Title     string       `yaml:"title" required:"true"`
+	Operation mapping.Text `yaml:"operation"`
+}
+
+// operationUse is a place where webex/nodes.yaml names an operation.
+type operationUse struct {
+	file        mapping.File
+	integration string
+	name        mapping.Text
 }
 
 // nodes makes the list of webex/nodes.yaml.
@@ -54,11 +71,30 @@ func (l *loader) nodes(c *Catalogue) []Node {
 		}
 		list = append(list, Node{
 			ID: e.Node.Value, Title: e.Title, Versions: l.versions(shorten(l, e.Versions, maxEntries, "versions", e.Node.Pos)), Integration: e.Integration.Value,
-			Authorization: e.Authorization.Value, File: l.file.Path, Line: e.Node.Line,
+			Authorization: e.Authorization.Value, Methods: l.methods(c, e), File: l.file.Path, Line: e.Node.Line,
 		})
 		if len(l.findings) >= maxFindings {
 			break
 		}
+	}
+	return list
+}
+
+// methods makes the methods of a node, and keeps where operations are named.
+func (l *loader) methods(c *Catalogue, e nodeEntry) []NodeMethod {
+	var list []NodeMethod
+	for _, m := range shorten(l, e.Methods, maxMethods, "methods", e.Node.Pos) {
+		switch name := m.Method; {
+		case name.Value == "": // found by Decode
+		case !idForm.MatchString(name.Value):
+			l.add(name.Pos, "%s is not the id of a method: it is made of a-z, 0-9 and -", mapping.Quote(name.Value))
+		case slices.ContainsFunc(list, func(n NodeMethod) bool { return n.Method == name.Value }):
+			l.add(name.Pos, "duplicate method %q", name.Value)
+		}
+		if name := m.Operation; name.Value != "" {
+			c.operations = append(c.operations, operationUse{l.file, e.Integration.Value, name})
+		}
+		list = append(list, NodeMethod{Method: m.Method.Value, Title: m.Title, Operation: m.Operation.Value, Line: m.Method.Line})
 	}
 	return list
 }

@@ -63,11 +63,15 @@ func Schema() []byte {
 // NodesSchema returns the JSON Schema of webex/nodes.yaml.
 func NodesSchema() []byte {
 	return mapping.Schema("Nodes of Webex Connect", nodesForm{}, mapping.Notes{
-		"nodes":         {Doc: "The nodes that need an authorization."},
-		"node":          {Doc: "Its id in addresses: a-z, 0-9 and -."},
-		"title":         {Doc: "Its name in Webex Connect."},
-		"versions":      {Doc: "The versions that are understood, newest first, in quotes."},
-		"integration":   {Doc: "The id of an integration."},
-		"authorization": {Doc: "The name of the authorization that it uses; the default if absent."},
+		"nodes":             {Doc: "The nodes that need an authorization."},
+		"node":              {Doc: "Its id in addresses: a-z, 0-9 and -."},
+		"title":             {Doc: "Its name in Webex Connect."},
+		"versions":          {Doc: "The versions that are understood, newest first, in quotes."},
+		"integration":       {Doc: "The id of an integration."},
+		"authorization":     {Doc: "The name of the authorization that it uses; the default if absent."},
+		"methods":           {Doc: "What it does."},
+		"methods.method":    {Doc: "The method's id in addresses: a-z, 0-9 and -."},
+		"methods.title":     {Doc: "Its Method Name in Webex Connect."},
+		"methods.operation": {Doc: "The operation of the integration that does it there; without one the hub does it alone."},
 	})
 }
