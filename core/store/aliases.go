@@ -1,0 +1,42 @@
+package store
+
+import "context"
+
+// InsertAlias makes alias the name of a task on a platform, unless it is that of
+// another task, and returns the task whose name it is.
+func (tx *Tx) InsertAlias(ctx context.Context, tenant, platform, alias, taskID string) (holder string, err error) {
+	n, err := tx.exec(ctx, "INSERT INTO aliases (tenant, platform, alias, task_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		tenant, platform, alias, taskID)
+	if err != nil || n == 1 {
+		return taskID, err
+	}
+	return tx.TaskOfAlias(ctx, tenant, platform, alias)
+}
+
+const selectAlias = "SELECT task_id FROM aliases WHERE tenant = ? AND platform = ? AND alias = ?"
+
+// TaskOfAlias returns the id of the task that has a name on a platform; NotFound
+// when there is none.
+func (tx *Tx) TaskOfAlias(ctx context.Context, tenant, platform, alias string) (id string, err error) {
+	err = tx.get(ctx, &id, selectAlias, tenant, platform, alias)
+	return id, err
+}
+
+// TaskOfAlias returns the id of the task that has a name on a platform; NotFound
+// when there is none.
+func (db *DB) TaskOfAlias(ctx context.Context, tenant, platform, alias string) (id string, err error) {
+	err = db.get(ctx, &id, selectAlias, tenant, platform, alias)
+	return id, err
+}
+
+// AliasesOf returns the names of a task by platform, each platform's in
+// alphabetical order.
+func (db *DB) AliasesOf(ctx context.Context, taskID string) (map[string][]string, error) {
+	var found []struct{ Platform, Alias string }
+	err := db.list(ctx, &found, "SELECT platform, alias FROM aliases WHERE task_id = ? ORDER BY platform, alias", taskID)
+	aliases := map[string][]string{}
+	for _, f := range found {
+		aliases[f.Platform] = append(aliases[f.Platform], f.Alias)
+	}
+	return aliases, err
+}
