@@ -5,7 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"tandem/core"
+	"tandem/core/expression"
 	"tandem/core/mapping"
 )
 
@@ -18,6 +21,7 @@ type file struct {
 	Title      string       `yaml:"title"`
 	Modality   mapping.Text `yaml:"modality" required:"true"`
 	Activities []step       `yaml:"activities" required:"true"`
+	WhenEnded  []ending     `yaml:"when_ended"`
 }
 
 // step is an activity as it is written. Which keys belong to which activity
@@ -39,6 +43,14 @@ type step struct {
 	Else         mapping.Text                   `yaml:"else"`
 	OnTimeout    mapping.Text                   `yaml:"on_timeout"`
 	Next         mapping.Text                   `yaml:"next"`
+
+	Operation     mapping.Text                `yaml:"operation"`
+	Authorization mapping.Text                `yaml:"authorization"`
+	Input         *yaml.Node                  `yaml:"input"`
+	Save          map[mapping.Text]*yaml.Node `yaml:"save"`
+	OnError       mapping.Text                `yaml:"on_error"`
+	URL           *yaml.Node                  `yaml:"url"`
+	Target        mapping.Text                `yaml:"target"`
 }
 
 // keys says which keys an activity takes; a trailing * marks the required.
@@ -50,6 +62,8 @@ var keys = map[Kind][]string{
 	WaitForParameter:       {"parameter*", "timeout*", "next", "on_timeout"},
 	SaveToParameter:        {"parameter*", "value", "from", "next"},
 	QueueTask:              {"max_queue_time*", "on_timeout"},
+	RunOperation:           {"operation*", "authorization", "input", "timeout", "save", "next", "on_error"},
+	ScreenPop:              {"url*", "target", "next"},
 	DisconnectConversation: {},
 }
 
@@ -82,7 +96,7 @@ func parse(f mapping.File) (*Workflow, []mapping.Finding) {
 	if found := mapping.Decode(f, &in); len(found) > 0 {
 		return nil, found
 	}
-	p := parser{file: f, in: in, places: map[string]int{}}
+	p := parser{file: f, in: in, places: map[string]int{}, patterns: &expression.Patterns{}}
 	p.head()
 	for i, s := range in.Activities {
 		if s.ID.Value == "" {
@@ -100,6 +114,8 @@ func parse(f mapping.File) (*Workflow, []mapping.Finding) {
 	for i := range in.Activities {
 		w.Activities = append(w.Activities, p.activity(i))
 	}
+	w.endings = p.endings()
+	w.uses = p.uses
 	if len(p.findings) == 0 {
 		p.loops(w)
 	}
@@ -114,6 +130,9 @@ type parser struct {
 	file     mapping.File
 	in       file
 	places   map[string]int
+	patterns *expression.Patterns
+	saved    int // parameters that results are saved to
+	uses     []use
 	findings []mapping.Finding
 }
 
@@ -186,11 +205,16 @@ func (p *parser) activity(i int) Activity {
 		Limit: s.For.Value + s.Timeout.Value + s.MaxQueueTime.Value, // an activity takes only one of them
 		Next:  p.place(i, s.Next), Else: p.place(i, s.OnTimeout),
 	}
-	if kind == CheckCondition {
+	switch kind {
+	case CheckCondition:
 		a.Next, a.Else = p.place(i, s.Then), p.place(i, s.Else)
+	case RunOperation:
+		p.operation(&a, i)
+	case ScreenPop:
+		a.page = p.page(s)
 	}
 	for _, d := range []mapping.Located[time.Duration]{s.For, s.Timeout, s.MaxQueueTime} {
-		if d.Given() && (d.Value <= 0 || d.Value > maxWait) {
+		if d.Given() && kind != RunOperation && (d.Value <= 0 || d.Value > maxWait) {
 			p.find(d.Pos, "must be more than 0 and at most %d hours", int(maxWait.Hours()))
 		}
 	}
@@ -213,6 +237,11 @@ func (p *parser) keys(s step, kind Kind, allowed []string) {
 		"parameter": s.Parameter.Pos, "priority": s.Priority.Pos, "for": s.For.Pos, "timeout": s.Timeout.Pos,
 		"max_queue_time": s.MaxQueueTime.Pos, "then": s.Then.Pos, "else": s.Else.Pos,
 		"on_timeout": s.OnTimeout.Pos, "next": s.Next.Pos,
+		"operation": s.Operation.Pos, "authorization": s.Authorization.Pos, "input": posOf(s.Input),
+		"on_error": s.OnError.Pos, "url": posOf(s.URL), "target": s.Target.Pos, "save": {},
+	}
+	for parameter := range s.Save { // one of them stands for the key
+		given["save"] = parameter.Pos
 	}
 	for key, pos := range given {
 		switch {
@@ -243,35 +272,4 @@ func (p *parser) place(i int, to mapping.Text) int {
 		p.find(to.Pos, "no activity has the id %s%s", mapping.Quote(to.Value), mapping.Suggest(to.Value, ids))
 	}
 	return place
-}
-
-// loops refuses a way through the workflow that comes back to where it was
-// without waiting: it would never end.
-func (p *parser) loops(w *Workflow) {
-	const open, done = 1, 2
-	state := make([]int, len(w.Activities))
-	var visit func(i int) bool
-	visit = func(i int) bool {
-		if i == end || state[i] == done {
-			return false
-		}
-		a := w.Activities[i]
-		if a.Kind == Delay || a.Kind == QueueTask || a.Kind == DisconnectConversation {
-			return false
-		}
-		if state[i] == open {
-			p.find(p.in.Activities[i].Pos, "this activity can be reached from itself without a wait in between; "+
-				"a parameter that is already set is not waited for")
-			return true
-		}
-		state[i] = open
-		found := visit(a.Next) || a.Kind == CheckCondition && visit(a.Else)
-		state[i] = done
-		return found
-	}
-	for i := range w.Activities {
-		if visit(i) {
-			return
-		}
-	}
 }

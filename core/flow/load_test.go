@@ -31,7 +31,7 @@ func TestParseFindings(t *testing.T) {
 		{
 			"unknown activity", head + "  - activity: Set Priorty\n    priority: High\n",
 			[]string{`4:15: unknown activity "Set Priorty" (did you mean "Set Priority"?); known: Accept Conversation, Check Condition, ` +
-				`Delay, Disconnect Conversation, Queue Task, Save to Parameter, Set Priority, Wait for Parameter`},
+				`Delay, Disconnect Conversation, Queue Task, Run Operation, Save to Parameter, Screen Pop, Set Priority, Wait for Parameter`},
 		},
 		{"no activity", head + "  - id: a\n", []string{`4:5: "activity" is missing`}},
 		{"unknown key", head + "  - activity: Delay\n    prioriti: x\n    for: 3s\n", []string{`5:5: unknown key "prioriti" (did you mean "priority"?)`}},

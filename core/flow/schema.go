@@ -31,5 +31,15 @@ func Schema() []byte {
 		"activities.else":           {Doc: "id of the activity that follows when it does not."},
 		"activities.on_timeout":     {Doc: "id of the activity that follows when the time is over."},
 		"activities.next":           {Doc: "id of the activity that follows; the one below if absent."},
+		"activities.save":           {Doc: "Context parameters, each with an expression over input and result."},
+		"activities.on_error":       {Doc: "id of the activity that follows when the operation failed; the next if absent."},
+		"activities.url":            {Doc: "Address of the page, or an expression over input."},
+		"activities.target":         {Doc: "Where the page opens; newBrowserTab if absent.", Words: words(popTargets)},
+		"operation":                 {Doc: "What is run: <integration>/<operation>."},
+		"authorization":             {Doc: "Name of the authorization; the default if absent."},
+		"input":                     {Doc: "Inputs of the operation; texts that begin with = are expressions over input, the task."},
+		"when_ended":                {Doc: "Operations that are run once when the task has ended."},
+		"when_ended.when":           {Doc: "Expression over input, the task: true if it is to be run."},
+		"when_ended.timeout":        {Doc: "How long the operation takes at most."},
 	})
 }

@@ -11,6 +11,7 @@ type Cursor struct {
 	At      int       `json:"at"`             // index of the activity
 	Waiting bool      `json:"waiting"`        // the activity waits for something
 	Until   time.Time `json:"until,omitzero"` // when the wait ends by itself
+	Turn    int       `json:"turn,omitempty"` // how many operations the task has asked for
 }
 
 // Input is what happened since the last step.
@@ -18,9 +19,12 @@ type Input uint8
 
 // The inputs.
 const (
-	Continue Input = iota // the last effect was applied; also the very first step
-	Due                   // the time in Cursor.Until has come
-	Updated               // a parameter of the task was set
+	Continue  Input = iota // the last effect was applied; also the very first step
+	Due                    // the time in Cursor.Until has come
+	Updated                // a parameter of the task was set
+	Connected              // somebody works on the task
+	Returned               // nobody does any more: it is back in the queue
+	Refused                // the target of the service could not take the task
 )
 
 // Action is what the engine must do.
@@ -36,6 +40,8 @@ const (
 	LeaveQueue               // out of the queue without an agent
 	Disconnect               // the task ends
 	Pass                     // nothing; step on
+	Run                      // Effect.Run is to be run; Answer takes what came of it
+	Pop                      // Effect.Pop is shown to the agent
 )
 
 // Effect is what one step asks of the engine.
@@ -43,12 +49,14 @@ type Effect struct {
 	Action    Action
 	Priority  core.Priority
 	Parameter core.NamedValue
+	Run       *RunRequest
+	Pop       core.Pop
 }
 
 // Step makes one step of the task t at the moment now. It changes nothing: the
 // caller applies the effect to the task and calls again with Continue, until
-// the effect is Wait or Disconnect. An input that the current activity does not
-// wait for leaves the cursor where it is.
+// the cursor waits or the effect is Disconnect. An input that the current
+// activity does not wait for leaves the cursor where it is.
 func (w *Workflow) Step(c Cursor, t *core.Task, in Input, now time.Time) (Cursor, Effect) {
 	if c.At < 0 || c.At >= len(w.Activities) {
 		return c, Effect{Action: Disconnect}
@@ -59,32 +67,39 @@ func (w *Workflow) Step(c Cursor, t *core.Task, in Input, now time.Time) (Cursor
 	}
 	switch a.Kind {
 	case AcceptConversation:
-		return goTo(a.Next), Effect{Action: Accept}
+		return c.goTo(a.Next), Effect{Action: Accept}
 	case CheckCondition:
 		if a.holds(t) {
-			return goTo(a.Next), Effect{Action: Pass}
+			return c.goTo(a.Next), Effect{Action: Pass}
 		}
-		return goTo(a.Else), Effect{Action: Pass}
+		return c.goTo(a.Else), Effect{Action: Pass}
 	case SetPriority:
-		return goTo(a.Next), Effect{Action: Prioritize, Priority: a.Priority}
+		return c.goTo(a.Next), Effect{Action: Prioritize, Priority: a.Priority}
 	case SaveToParameter:
 		value := a.Value
 		if a.From != "" {
 			value = Field(t, a.From)
 		}
-		return goTo(a.Next), Effect{Action: Save, Parameter: core.NamedValue{Name: a.Parameter, Value: value}}
+		return c.goTo(a.Next), Effect{Action: Save, Parameter: core.NamedValue{Name: a.Parameter, Value: value}}
 	case WaitForParameter:
 		// A flow may answer faster than the workflow gets here.
 		if v, _ := t.Parameter(a.Parameter); v != "" {
-			return goTo(a.Next), Effect{Action: Pass}
+			return c.goTo(a.Next), Effect{Action: Pass}
 		}
-		return wait(c.At, now.Add(a.Limit)), Effect{Action: Wait}
+		return c.wait(now.Add(a.Limit)), Effect{Action: Wait}
 	case Delay:
-		return wait(c.At, now.Add(a.Limit)), Effect{Action: Wait}
+		return c.wait(now.Add(a.Limit)), Effect{Action: Wait}
 	case QueueTask:
-		return wait(c.At, now.Add(a.Limit)), Effect{Action: Enqueue}
+		if t.State == core.StateConnected {
+			return c.wait(now.Add(maxWait)), Effect{Action: Wait}
+		}
+		return c.wait(now.Add(a.Limit)), Effect{Action: Enqueue}
+	case RunOperation:
+		return a.start(c, t, now)
+	case ScreenPop:
+		return c.goTo(a.Next), a.pop(t, now)
 	default: // DisconnectConversation
-		return goTo(end), Effect{Action: Disconnect}
+		return c.goTo(end), Effect{Action: Disconnect}
 	}
 }
 
@@ -93,21 +108,29 @@ func (a *Activity) resume(c Cursor, t *core.Task, in Input, now time.Time) (Curs
 	due := in == Due && !now.Before(c.Until)
 	switch {
 	case a.Kind == Delay && due:
-		return goTo(a.Next), Effect{Action: Pass}
-	case a.Kind == QueueTask && due:
-		return goTo(a.Else), Effect{Action: LeaveQueue}
-	case a.Kind == WaitForParameter && due:
-		return goTo(a.Else), Effect{Action: Pass}
+		return c.goTo(a.Next), Effect{Action: Pass}
+	case a.Kind == QueueTask && (due || in == Refused):
+		return c.goTo(a.Else), Effect{Action: LeaveQueue}
+	case (a.Kind == WaitForParameter || a.Kind == RunOperation) && due:
+		return c.goTo(a.Else), Effect{Action: Pass}
 	case a.Kind == WaitForParameter && in == Updated:
 		if v, _ := t.Parameter(a.Parameter); v != "" {
-			return goTo(a.Next), Effect{Action: Pass}
+			return c.goTo(a.Next), Effect{Action: Pass}
 		}
+	case a.Kind == RunOperation: // its answer or its own limit ends it, whoever works on the task
+	case in == Connected: // nobody takes the task away from who works on it
+		c.Until = now.Add(maxWait)
+	case in == Returned:
+		c.Until = now.Add(a.Limit)
 	}
 	return c, Effect{Action: Wait}
 }
 
-func goTo(place int) Cursor { return Cursor{At: place} }
+// goTo returns the cursor at another place.
+func (c Cursor) goTo(place int) Cursor { return Cursor{At: place, Turn: c.Turn} }
 
-func wait(place int, until time.Time) Cursor {
-	return Cursor{At: place, Waiting: true, Until: until}
+// wait returns the cursor waiting where it is.
+func (c Cursor) wait(until time.Time) Cursor {
+	c.Waiting, c.Until = true, until
+	return c
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tandem/core"
+	"tandem/core/mapping"
 )
 
 // Kind names an activity, in the words of the vendor's workflow editor.
@@ -20,6 +21,8 @@ const (
 	WaitForParameter       Kind = "Wait for Parameter"
 	SaveToParameter        Kind = "Save to Parameter"
 	QueueTask              Kind = "Queue Task"
+	RunOperation           Kind = "Run Operation"
+	ScreenPop              Kind = "Screen Pop"
 	DisconnectConversation Kind = "Disconnect Conversation"
 )
 
@@ -36,9 +39,13 @@ type Activity struct {
 	From      string // Save to Parameter: the field to copy, instead of Value
 	Parameter string // Wait for Parameter, Save to Parameter
 	Priority  core.Priority
-	Limit     time.Duration // Delay, Wait for Parameter, Queue Task
+	Limit     time.Duration // Delay, Wait for Parameter, Queue Task, Run Operation
 	Next      int           // where it goes on; with a condition: when it holds
-	Else      int           // Check Condition: does not hold; waits: the limit passed
+	Else      int           // Check Condition: does not hold; waits: the limit passed; Run Operation: it failed
+
+	call  *call  // Run Operation
+	saves []save // Run Operation: what becomes of its result
+	page  *page  // Screen Pop
 }
 
 // Workflow is a checked workflow. It never changes; a changed file is another
@@ -50,6 +57,16 @@ type Workflow struct {
 	Activities []Activity
 	Text       []byte // the file's bytes
 	Hash       string // hex SHA-256 of Text
+
+	endings []*call // run when the task has ended
+	uses    []use   // of operations, for Check
+}
+
+// use is a place where a workflow names an operation.
+type use struct {
+	file      string
+	operation mapping.Text
+	inputs    []mapping.Text // the names that it gives
 }
 
 func hashOf(text []byte) string {
