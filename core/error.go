@@ -30,10 +30,11 @@ const (
 	Mapping            Kind = "mapping"             // a mapping file is wrong for this input
 )
 
-// Meaning is what one kind asks of each edge: the HTTP status, whether the same
-// call may be repeated, whether it counts against an upstream's breaker, and
+// Meaning is what one kind asks of each edge: the code, the HTTP status, whether
+// the same call may be repeated, whether it counts against an upstream's breaker, and
 // the branch or outcome of the platforms that have their own words.
 type Meaning struct {
+	Code         string // in branches and outcomes, of an error that brings none
 	Status       int    // HTTP status at the Power Automate surface and the admin API
 	Retry        bool   // repeating the same call later may succeed
 	TripsBreaker bool   // counts as a failure of the upstream
@@ -43,20 +44,20 @@ type Meaning struct {
 
 // Table is the one table of kinds. Adapters read it and never relabel a kind.
 var Table = map[Kind]Meaning{
-	Internal:           {http.StatusInternalServerError, true, false, "InternalError", "onError"},
-	Invalid:            {http.StatusBadRequest, false, false, "ValidationError", "onInvalidData"},
-	Unauthenticated:    {http.StatusUnauthorized, false, false, "", "onauthorizationfail"},
-	Forbidden:          {http.StatusForbidden, false, false, "", "onauthorizationfail"},
-	NotConfigured:      {http.StatusForbidden, false, false, "NotConfigured", "onauthorizationfail"},
-	NeedsAuthorization: {http.StatusFailedDependency, false, false, "InternalError", "onauthorizationfail"},
-	NotFound:           {http.StatusNotFound, false, false, "InternalError", "onError"},
-	Conflict:           {http.StatusConflict, false, false, "InternalError", "onError"},
-	Throttled:          {http.StatusTooManyRequests, true, false, "InternalError", "onError"},
-	Unavailable:        {http.StatusServiceUnavailable, true, true, "InternalError", "onError"},
-	Timeout:            {http.StatusGatewayTimeout, true, true, "Timeout", "onTimeout"},
-	Uncertain:          {http.StatusBadGateway, false, true, "InternalError", "onError"},
-	ResultTooLarge:     {http.StatusBadGateway, false, false, "InternalError", "onError"},
-	Mapping:            {http.StatusUnprocessableEntity, false, false, "InternalError", "onError"},
+	Internal:           {"INTERNAL_ERROR", http.StatusInternalServerError, true, false, "InternalError", "onError"},
+	Invalid:            {"VALIDATION_ERROR", http.StatusBadRequest, false, false, "ValidationError", "onInvalidData"},
+	Unauthenticated:    {"UNAUTHENTICATED", http.StatusUnauthorized, false, false, "", "onauthorizationfail"},
+	Forbidden:          {"FORBIDDEN", http.StatusForbidden, false, false, "", "onauthorizationfail"},
+	NotConfigured:      {"NOT_CONFIGURED", http.StatusForbidden, false, false, "NotConfigured", "onauthorizationfail"},
+	NeedsAuthorization: {"AUTHORIZATION_REQUIRED", http.StatusFailedDependency, false, false, "InternalError", "onauthorizationfail"},
+	NotFound:           {"NOT_FOUND", http.StatusNotFound, false, false, "InternalError", "onError"},
+	Conflict:           {"CONFLICT", http.StatusConflict, false, false, "InternalError", "onError"},
+	Throttled:          {"THROTTLED", http.StatusTooManyRequests, true, false, "InternalError", "onError"},
+	Unavailable:        {"UNAVAILABLE", http.StatusServiceUnavailable, true, true, "InternalError", "onError"},
+	Timeout:            {"TIMEOUT", http.StatusGatewayTimeout, true, true, "Timeout", "onTimeout"},
+	Uncertain:          {"UNCERTAIN", http.StatusBadGateway, false, true, "InternalError", "onError"},
+	ResultTooLarge:     {"RESULT_TOO_LARGE", http.StatusBadGateway, false, false, "InternalError", "onError"},
+	Mapping:            {"MAPPING_ERROR", http.StatusUnprocessableEntity, false, false, "InternalError", "onError"},
 }
 
 // Kinds returns the words of all kinds, sorted.

@@ -28,24 +28,6 @@ const maxAnswer = 32 << 10
 // maxMessage bounds the message of an error, in bytes.
 const maxMessage = 1000
 
-// codes are the codes of errors that bring none.
-var codes = map[core.Kind]string{
-	core.Internal:           "INTERNAL_ERROR",
-	core.Invalid:            "VALIDATION_ERROR",
-	core.Unauthenticated:    "UNAUTHENTICATED",
-	core.Forbidden:          "FORBIDDEN",
-	core.NotConfigured:      "NOT_CONFIGURED",
-	core.NeedsAuthorization: "AUTHORIZATION_REQUIRED",
-	core.NotFound:           "NOT_FOUND",
-	core.Conflict:           "CONFLICT",
-	core.Throttled:          "THROTTLED",
-	core.Unavailable:        "UNAVAILABLE",
-	core.Timeout:            operation.CodeTimeout,
-	core.Uncertain:          "UNCERTAIN",
-	core.ResultTooLarge:     "RESULT_TOO_LARGE",
-	core.Mapping:            operation.CodeMapping,
-}
-
 // The codes of an upstream that cannot be connected to, and of one that does not
 // take what the mapping sent.
 const (
@@ -153,7 +135,7 @@ func failedAfter(steps []operation.Step, err error, id string) reply {
 		branch = branchInternalError
 	}
 	if args.Code == "" {
-		args.Code = codes[e.Kind]
+		args.Code = core.Table[e.Kind].Code
 	}
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
@@ -180,7 +162,7 @@ func fault(run *operation.Error, steps []operation.Step, e *core.Error, branch s
 		code = cmp.Or(code, outbound.CodeUpstreamFailed)
 	case e.Kind == core.Invalid && (run.Wrote || run.Step != "" && called):
 		branch, status = branchInternalError, http.StatusBadGateway
-		code = cmp.Or(code, codes[core.Internal])
+		code = cmp.Or(code, core.Table[core.Internal].Code)
 	case e.Kind == core.NotConfigured:
 		branch = branchInternalError
 		code = cmp.Or(code, outbound.CodeAuthorizationRequired)

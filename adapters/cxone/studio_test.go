@@ -1,10 +1,8 @@
 package cxone
 
 import (
-	"maps"
 	"os"
 	"regexp"
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,13 +29,17 @@ func TestStudioGuide(t *testing.T) {
 	for _, branch := range branches {
 		require.Contains(t, string(guide), "| `"+branch+"` |")
 	}
-	words := append(slices.Collect(maps.Values(codes)), codeInvalidWorkflow, codeUnreachable, codeRejected, operation.CodeBrokenAnswer,
+	words := []string{
+		codeInvalidWorkflow, codeUnreachable, codeRejected, operation.CodeBrokenAnswer,
 		outbound.CodeRedirected, outbound.CodeAuthorizationRequired, outbound.CodeUpstreamForbidden, outbound.CodeUpstreamThrottled,
-		outbound.CodeUpstreamFailed, outbound.CodeUpstreamBusy, outbound.CodeCircuitOpen, outbound.CodeAddressRefused)
-	for _, code := range words {
-		if code == codes[core.Unauthenticated] || code == codes[core.Forbidden] {
-			continue // those are 401 and 403, without errorArgs
+		outbound.CodeUpstreamFailed, outbound.CodeUpstreamBusy, outbound.CodeCircuitOpen, outbound.CodeAddressRefused,
+	}
+	for kind, meaning := range core.Table {
+		if kind != core.Unauthenticated && kind != core.Forbidden { // those are 401 and 403, without errorArgs
+			words = append(words, meaning.Code)
 		}
+	}
+	for _, code := range words {
 		require.Contains(t, string(guide), "`"+code+"`")
 	}
 }
