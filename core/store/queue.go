@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+)
+
+// QueuePosition returns the place in a service's queue of the task with the given
+// rank: 1 is the next to be answered.
+func (db *DB) QueuePosition(ctx context.Context, tenant, queue string, rank int64) (int, error) {
+	var before int
+	err := db.get(ctx, &before, "SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ? AND rank < ?", tenant, strings.ToLower(queue), rank)
+	return before + 1, err
+}
+
+// QueueLength counts the tasks in a service's queue.
+func (db *DB) QueueLength(ctx context.Context, tenant, queue string) (n int, err error) {
+	err = db.get(ctx, &n, "SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ?", tenant, strings.ToLower(queue))
+	return n, err
+}
+
+// placedTask is a task's row with where it stands.
+type placedTask struct {
+	taskRow
+	Queue *string
+	Rank  *int64
+	Agent *string
+}
+
+const selectPlaced = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, failures, ended_ms, queue, rank, agent, data FROM tasks "
+
+func (db *DB) placedTasks(ctx context.Context, where string, args ...any) ([]Task, error) {
+	var found []placedTask
+	err := db.list(ctx, &found, selectPlaced+where, args...)
+	tasks := make([]Task, len(found))
+	for i, f := range found {
+		t := f.task()
+		t.Queue, t.Rank, t.Agent = orZero(f.Queue), orZero(f.Rank), orZero(f.Agent)
+		tasks[i] = t
+	}
+	return tasks, err
+}
+
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// QueuedTasks returns up to limit tasks in the queues of the given services, the
+// next to be answered first, as if they were one queue.
+func (db *DB) QueuedTasks(ctx context.Context, tenant string, queues []string, limit int) ([]Task, error) {
+	if len(queues) == 0 {
+		return nil, nil
+	}
+	args := []any{tenant}
+	for _, q := range queues {
+		args = append(args, strings.ToLower(q))
+	}
+	return db.placedTasks(ctx, "WHERE tenant = ? AND queue IN ("+rows(len(queues), "?")+") ORDER BY rank, id LIMIT ?", append(args, limit)...)
+}
+
+// TasksOfAgent returns up to limit tasks that an agent works on, the oldest first.
+func (db *DB) TasksOfAgent(ctx context.Context, tenant, agent string, limit int) ([]Task, error) {
+	return db.placedTasks(ctx, "WHERE tenant = ? AND agent = ? ORDER BY id LIMIT ?", tenant, strings.ToLower(agent), limit)
+}
+
+// QueueTime is how long a task waited in a service's queue until it was answered.
+type QueueTime struct {
+	TaskID   string `db:"task_id"`
+	Seq      int    // of the event that ended the wait
+	Tenant   string
+	Queue    string // UPN of the service in lower case
+	LeftMs   int64  `db:"left_ms"`
+	WaitedMs int64  `db:"waited_ms"`
+}
+
+const (
+	queueTimeColumns = "task_id, seq, tenant, queue, left_ms, waited_ms"
+	maxQueueTimes    = 5000 // that are read at once
+)
+
+// InsertQueueTime keeps how long a task waited.
+func (tx *Tx) InsertQueueTime(ctx context.Context, q QueueTime) error {
+	_, err := tx.exec(ctx, "INSERT INTO queue_times ("+queueTimeColumns+") VALUES (?, ?, ?, ?, ?, ?)",
+		q.TaskID, q.Seq, q.Tenant, strings.ToLower(q.Queue), q.LeftMs, q.WaitedMs)
+	return err
+}
+
+// QueueTimes returns how long tasks waited that left a service's queue since the
+// given time, the newest first and at most the newest 5,000.
+func (db *DB) QueueTimes(ctx context.Context, tenant, queue string, since time.Time) ([]QueueTime, error) {
+	var times []QueueTime
+	err := db.list(ctx, &times, "SELECT "+queueTimeColumns+` FROM queue_times
+		WHERE tenant = ? AND queue = ? AND left_ms >= ? ORDER BY left_ms DESC LIMIT ?`, tenant, strings.ToLower(queue), ms(since), maxQueueTimes)
+	return times, err
+}
+
+// PruneQueueTimes deletes up to limit waits that ended before the given time and
+// returns how many.
+func (tx *Tx) PruneQueueTimes(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := tx.exec(ctx, `DELETE FROM queue_times WHERE (task_id, seq) IN
+		(SELECT task_id, seq FROM queue_times WHERE left_ms < ? ORDER BY left_ms LIMIT ?)`, ms(before), limit)
+	return int(n), err
+}
