@@ -1,0 +1,137 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"tandem/core"
+	"tandem/core/store"
+)
+
+// errLost says that an item is no longer this worker's.
+var errLost = errors.New("somebody else does the item")
+
+func (w *Worker) do(ctx context.Context, it store.OutboxItem) (v Verdict) {
+	defer func() {
+		if p := recover(); p != nil { // one poisonous item must not take the hub with it
+			w.o.Failed("do an item of the outbox of kind "+it.Kind, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			v = Verdict{}
+		}
+	}()
+	return w.o.Handlers[it.Kind](ctx, it)
+}
+
+// settle writes a verdict down, again and again while the database does not take
+// it. What was done must not be done again only because the hub stops: the first
+// try is made even then.
+func (w *Worker) settle(ctx context.Context, it store.OutboxItem, v Verdict) {
+	interrupted := ctx.Err() != nil && !v.Done
+	unsure := false
+	for pause := firstPause; ; pause = min(2*pause, longPause) {
+		err := w.o.DB.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
+			if interrupted {
+				return tx.ReleaseOutbox(ctx, it.ID, w.name)
+			}
+			return w.record(ctx, tx, it, v)
+		})
+		if err == nil || errors.Is(err, errLost) && unsure { // it was stored when the connection broke
+			return
+		}
+		w.o.Failed("write down what came of an item of the outbox of kind "+it.Kind, err)
+		switch kind := core.KindOf(err); {
+		case errors.Is(err, errLost):
+			return
+		case kind == core.Unavailable, kind == core.Uncertain:
+			unsure = unsure || kind == core.Uncertain
+			if !sleep(ctx, pause) {
+				return // the lease ends soon, and then it is done again
+			}
+		case v.Then != nil:
+			v = Verdict{} // what was to be written with it cannot be
+		default:
+			return
+		}
+	}
+}
+
+// record writes a verdict.
+func (w *Worker) record(ctx context.Context, tx *store.Tx, it store.OutboxItem, v Verdict) error {
+	var err error
+	if v.Done {
+		err = tx.DeleteOutbox(ctx, it.ID, w.name)
+	} else {
+		wait := v.Wait
+		if wait <= 0 && v.Payload == nil {
+			wait, _ = Backoff(it.Attempts)
+		}
+		err = tx.DelayOutbox(ctx, it.ID, w.name, w.o.Clock.Now().Add(wait), v.Payload)
+	}
+	if err != nil && core.KindOf(err) == core.Conflict {
+		return errors.Join(errLost, err)
+	}
+	if err != nil || v.Then == nil {
+		return err
+	}
+	return v.Then(ctx, tx)
+}
+
+// renew keeps the leases of what is under way until ctx ends.
+func (w *Worker) renew(ctx context.Context) {
+	ticker := time.NewTicker(leaseRenew)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.renewLeases(ctx)
+		}
+	}
+}
+
+// renewLeases prolongs the lease of each run and ends those that have lost it:
+// another replica may do their items now, or the next of their lanes.
+func (w *Worker) renewLeases(ctx context.Context) {
+	w.mu.Lock()
+	running := maps.Clone(w.running)
+	w.mu.Unlock()
+	if len(running) == 0 {
+		return
+	}
+	now := w.o.Clock.Now()
+	var held []string
+	err := w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		held, err = tx.RenewOutbox(ctx, slices.Collect(maps.Keys(running)), w.name, leaseTime)
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		w.o.Failed("keep items of the outbox", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, r := range running {
+		switch {
+		case err == nil && slices.Contains(held, id):
+			r.until = now.Add(leaseTime)
+		case err == nil, now.After(r.until):
+			r.cancel()
+		}
+	}
+}
+
+// sleep waits and tells whether ctx did not end meanwhile.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,163 @@
+package outbox
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"tandem/core"
+	"tandem/core/store"
+)
+
+// Worker does the items of an outbox. Several, also in several replicas, may
+// work on one database at once.
+type Worker struct {
+	o      Options
+	name   string // of its leases
+	kinds  []string
+	signal chan struct{}
+
+	mu      sync.Mutex
+	running map[string]*run
+	runs    sync.WaitGroup
+}
+
+// run is an item under way.
+type run struct {
+	cancel context.CancelFunc
+	until  time.Time // the lease has ended by then, unless it was renewed
+}
+
+// New returns a worker; nothing is done before Run.
+func New(o Options) *Worker {
+	if o.AtOnce == 0 {
+		o.AtOnce = 128
+	}
+	if o.Look == 0 {
+		o.Look = time.Second
+	}
+	if o.Failed == nil {
+		o.Failed = func(string, error) {}
+	}
+	return &Worker{
+		o: o, name: core.NewID(o.Clock.Now()), kinds: slices.Sorted(maps.Keys(o.Handlers)),
+		signal: make(chan struct{}, 1), running: map[string]*run{},
+	}
+}
+
+// Wake tells the worker that an item was written. It never blocks.
+func (w *Worker) Wake() {
+	select {
+	case w.signal <- struct{}{}:
+	default:
+	}
+}
+
+// Run does items until ctx ends. Those under way then have three seconds; what is
+// not done by then is another replica's at once, or this one's after its start.
+// Run returns when no handler is left. It is called once.
+func (w *Worker) Run(ctx context.Context) {
+	runs, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var renewing sync.WaitGroup
+	renewing.Go(func() { w.renew(runs) })
+	if w.o.DB.SQLite() { // one process serves, and what an earlier one left need not wait
+		if err := w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.FreeOutbox(ctx) }); err != nil {
+			w.o.Failed("take over what an earlier process had not done", err)
+		}
+	}
+	w.loop(ctx, runs)
+	last := time.AfterFunc(lastRuns, stop)
+	w.runs.Wait()
+	last.Stop()
+	stop()
+	renewing.Wait()
+}
+
+// loop claims items whenever some may be due.
+func (w *Worker) loop(ctx, runs context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.signal:
+		case <-timer.C:
+		}
+		wait, err := w.claim(ctx, runs)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			failures = 0
+		default:
+			w.o.Failed("look for what is to be done outside", err)
+			failures = min(failures+1, 4)
+			wait = w.o.Look << failures
+		}
+		timer.Reset(wait)
+	}
+}
+
+// claim begins what is due, as far as there is room, and returns when to look
+// again. It writes nothing when nothing is due.
+func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error) {
+	w.mu.Lock()
+	free := w.o.AtOnce - len(w.running)
+	w.mu.Unlock()
+	if free <= 0 { // the end of a run wakes
+		return w.o.Look, nil
+	}
+	next, err := w.o.DB.NextOutbox(ctx, w.kinds)
+	if err != nil || next.IsZero() {
+		return w.o.Look, err
+	}
+	now := w.o.Clock.Now()
+	if next.After(now) {
+		return min(next.Sub(now), w.o.Look), nil
+	}
+	var items []store.OutboxItem
+	err = w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		items, err = tx.ClaimOutbox(ctx, w.kinds, now, w.name, leaseTime, free)
+		return err
+	})
+	if err != nil || len(items) == 0 { // another replica was faster
+		return w.o.Look, err
+	}
+	for _, it := range items {
+		w.start(runs, it)
+	}
+	return 0, nil
+}
+
+// start does an item in a goroutine of its own. An item that is under way here
+// already, because its lease ended when the database could not be reached, goes
+// on under the new lease.
+func (w *Worker) start(runs context.Context, it store.OutboxItem) {
+	ctx, cancel := context.WithCancel(runs)
+	until := w.o.Clock.Now().Add(leaseTime)
+	w.mu.Lock()
+	r, under := w.running[it.ID]
+	if under {
+		r.until = until
+	} else {
+		w.running[it.ID] = &run{cancel: cancel, until: until}
+	}
+	w.mu.Unlock()
+	if under {
+		cancel()
+		return
+	}
+	w.runs.Go(func() {
+		defer cancel()
+		w.settle(ctx, it, w.do(ctx, it))
+		w.mu.Lock()
+		delete(w.running, it.ID)
+		w.mu.Unlock()
+		w.Wake() // for the next in its lane
+	})
+}
