@@ -29,15 +29,15 @@ func (w *Worker) do(ctx context.Context, it store.OutboxItem) (v Verdict) {
 // settle writes a verdict down, again and again while the database does not take
 // it. What was done must not be done again only because the hub stops: the first
 // try is made even then.
-func (w *Worker) settle(ctx context.Context, it store.OutboxItem, v Verdict) {
+func (w *Worker) settle(ctx context.Context, it store.OutboxItem, lease string, v Verdict) {
 	interrupted := ctx.Err() != nil && !v.Done
 	unsure := false
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := w.o.DB.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 			if interrupted {
-				return tx.ReleaseOutbox(ctx, it.ID, w.name)
+				return tx.ReleaseOutbox(ctx, it.ID, lease)
 			}
-			return w.record(ctx, tx, it, v)
+			return w.record(ctx, tx, it, lease, v)
 		})
 		if err == nil || errors.Is(err, errLost) && unsure { // it was stored when the connection broke
 			return
@@ -60,16 +60,16 @@ func (w *Worker) settle(ctx context.Context, it store.OutboxItem, v Verdict) {
 }
 
 // record writes a verdict.
-func (w *Worker) record(ctx context.Context, tx *store.Tx, it store.OutboxItem, v Verdict) error {
+func (w *Worker) record(ctx context.Context, tx *store.Tx, it store.OutboxItem, lease string, v Verdict) error {
 	var err error
 	if v.Done {
-		err = tx.DeleteOutbox(ctx, it.ID, w.name)
+		err = tx.DeleteOutbox(ctx, it.ID, lease)
 	} else {
 		wait := v.Wait
 		if wait <= 0 && v.Payload == nil {
 			wait, _ = Backoff(it.Attempts)
 		}
-		err = tx.DelayOutbox(ctx, it.ID, w.name, w.o.Clock.Now().Add(wait), v.Payload)
+		err = tx.DelayOutbox(ctx, it.ID, lease, w.o.Clock.Now().Add(wait), v.Payload)
 	}
 	if err != nil && core.KindOf(err) == core.Conflict {
 		return errors.Join(errLost, err)
@@ -103,10 +103,14 @@ func (w *Worker) renewLeases(ctx context.Context) {
 	if len(running) == 0 {
 		return
 	}
+	leases := make([]string, 0, len(running))
+	for _, r := range running {
+		leases = append(leases, r.lease)
+	}
 	now := w.o.Clock.Now()
 	var held []string
 	err := w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		held, err = tx.RenewOutbox(ctx, slices.Collect(maps.Keys(running)), w.name, leaseTime)
+		held, err = tx.RenewOutbox(ctx, slices.Collect(maps.Keys(running)), leases, leaseTime)
 		return err
 	})
 	if err != nil && ctx.Err() == nil {

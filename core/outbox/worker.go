@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 // work on one database at once.
 type Worker struct {
 	o      Options
-	name   string // of its leases
+	name   string // of its leases, to which each claim adds its number
+	claims int    // so far; Run's own
 	kinds  []string
 	signal chan struct{}
 
@@ -27,6 +29,7 @@ type Worker struct {
 // run is an item under way.
 type run struct {
 	cancel context.CancelFunc
+	lease  string    // under which it was claimed
 	until  time.Time // the lease has ended by then, unless it was renewed
 }
 
@@ -120,43 +123,40 @@ func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error
 	if next.After(now) {
 		return min(next.Sub(now), w.o.Look), nil
 	}
+	w.claims++
+	lease := w.name + "." + strconv.Itoa(w.claims)
 	var items []store.OutboxItem
 	err = w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		items, err = tx.ClaimOutbox(ctx, w.kinds, now, w.name, leaseTime, free)
+		items, err = tx.ClaimOutbox(ctx, w.kinds, now, lease, leaseTime, free)
 		return err
 	})
 	if err != nil || len(items) == 0 { // another replica was faster
 		return w.o.Look, err
 	}
 	for _, it := range items {
-		w.start(runs, it)
+		w.start(runs, it, lease)
 	}
 	return 0, nil
 }
 
-// start does an item in a goroutine of its own. An item that is under way here
-// already, because its lease ended when the database could not be reached, goes
-// on under the new lease.
-func (w *Worker) start(runs context.Context, it store.OutboxItem) {
+// start does an item in a goroutine of its own. A run of the same item that is
+// still here has lost its lease to this one, or has just settled.
+func (w *Worker) start(runs context.Context, it store.OutboxItem, lease string) {
 	ctx, cancel := context.WithCancel(runs)
-	until := w.o.Clock.Now().Add(leaseTime)
+	r := &run{cancel: cancel, lease: lease, until: w.o.Clock.Now().Add(leaseTime)}
 	w.mu.Lock()
-	r, under := w.running[it.ID]
-	if under {
-		r.until = until
-	} else {
-		w.running[it.ID] = &run{cancel: cancel, until: until}
+	if old := w.running[it.ID]; old != nil {
+		old.cancel()
 	}
+	w.running[it.ID] = r
 	w.mu.Unlock()
-	if under {
-		cancel()
-		return
-	}
 	w.runs.Go(func() {
 		defer cancel()
-		w.settle(ctx, it, w.do(ctx, it))
+		w.settle(ctx, it, lease, w.do(ctx, it))
 		w.mu.Lock()
-		delete(w.running, it.ID)
+		if w.running[it.ID] == r {
+			delete(w.running, it.ID)
+		}
 		w.mu.Unlock()
 		w.Wake() // for the next in its lane
 	})

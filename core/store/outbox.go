@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -161,22 +162,23 @@ func (tx *Tx) FreeOutbox(ctx context.Context) error {
 	return err
 }
 
-// RenewOutbox prolongs the leases of owner and returns the ids of those that are
-// still its own.
-func (tx *Tx) RenewOutbox(ctx context.Context, ids []string, owner string, lease time.Duration) ([]string, error) {
-	if len(ids) == 0 {
+// RenewOutbox prolongs the leases of the given owners on items and returns the ids
+// of those that are still theirs.
+func (tx *Tx) RenewOutbox(ctx context.Context, ids, owners []string, lease time.Duration) ([]string, error) {
+	if len(ids) == 0 || len(owners) == 0 {
 		return nil, nil
 	}
 	now, err := tx.now(ctx)
 	if err != nil {
 		return nil, err
 	}
-	args := []any{now + lease.Milliseconds(), owner}
-	for _, id := range ids {
-		args = append(args, id)
+	args := []any{now + lease.Milliseconds()}
+	for _, a := range append(slices.Clone(ids), owners...) {
+		args = append(args, a)
 	}
 	var held []string
-	err = tx.list(ctx, &held, "UPDATE outbox SET lease_ms = ? WHERE lease = ? AND id IN ("+rows(len(ids), "?")+") RETURNING id", args...)
+	err = tx.list(ctx, &held, "UPDATE outbox SET lease_ms = ? WHERE id IN ("+rows(len(ids), "?")+
+		") AND lease IN ("+rows(len(owners), "?")+") RETURNING id", args...)
 	return held, err
 }
 
