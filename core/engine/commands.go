@@ -34,6 +34,13 @@ type NewTask struct {
 	BusinessKey string
 	Window      time.Duration
 
+	// Platform and Alias, if set, name the task as it is called there: the
+	// second task of the tenant with this name is the first one.
+	Platform, Alias string
+
+	// Prepare, if set, is called before the workflow begins.
+	Prepare func(c *Change) error
+
 	Key *Key // nil: none
 }
 
@@ -45,17 +52,8 @@ type NewTask struct {
 // Conflict (status 422) when the key came with another body; what answer
 // returns; Unavailable.
 func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) ([]byte, error)) ([]byte, error) {
-	r := &run{task: n.Task, flow: n.Workflow, now: e.now()}
-	r.task.ID, r.task.Created, r.task.State = core.NewID(r.now), r.now, core.StateCreated
-	if r.task.Priority == "" {
-		r.task.Priority = core.PriorityNormal
-	}
-	r.row = store.Task{ID: r.task.ID, Tenant: r.task.Tenant, Modality: r.task.Modality, Workflow: n.Workflow.Hash}
-	r.emit(core.Created, nil)
-	if err := r.step(flow.Continue); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(r.encode(), r.fits()); err != nil {
+	r, err := e.begin(n)
+	if err != nil {
 		return nil, err
 	}
 	body, err := answer(&r.task)
@@ -71,17 +69,15 @@ func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) 
 				return err
 			}
 		}
-		if n.BusinessKey != "" {
-			first, err := e.first(ctx, tx, r, n)
-			if err != nil {
+		first, err := e.first(ctx, tx, r, n)
+		if err != nil {
+			return err
+		}
+		if first != nil {
+			if body, err = answer(first); err != nil {
 				return err
 			}
-			if first != nil {
-				if body, err = answer(first); err != nil {
-					return err
-				}
-				return e.keep(ctx, tx, n.Task.Tenant, n.Key, body)
-			}
+			return e.keep(ctx, tx, n.Task.Tenant, n.Key, body)
 		}
 		if err := e.insert(ctx, tx, r, n.MaxOpen); err != nil {
 			return err
@@ -89,6 +85,45 @@ func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) 
 		return e.keep(ctx, tx, n.Task.Tenant, n.Key, body)
 	})
 	return body, err
+}
+
+// CreateIn begins a task in the caller's transaction and returns it, or the first
+// one with its alias or business key. NewTask.Key is not looked at.
+//
+// Errors are those of Create.
+func (e *Engine) CreateIn(ctx context.Context, tx *store.Tx, n NewTask) (core.Task, error) {
+	r, err := e.begin(n)
+	if err != nil {
+		return core.Task{}, err
+	}
+	first, err := e.first(ctx, tx, r, n)
+	if err != nil {
+		return core.Task{}, err
+	}
+	if first != nil {
+		return *first, nil
+	}
+	return r.task, e.insert(ctx, tx, r, n.MaxOpen)
+}
+
+// begin makes a task and runs its workflow up to the first wait.
+func (e *Engine) begin(n NewTask) (*run, error) {
+	r := &run{task: n.Task, flow: n.Workflow, now: e.now()}
+	r.task.ID, r.task.Created, r.task.State = core.NewID(r.now), r.now, core.StateCreated
+	if r.task.Priority == "" {
+		r.task.Priority = core.PriorityNormal
+	}
+	r.row = store.Task{ID: r.task.ID, Tenant: r.task.Tenant, Modality: r.task.Modality, Workflow: n.Workflow.Hash}
+	r.emit(core.Created, nil)
+	if n.Prepare != nil {
+		if err := n.Prepare(&Change{r: r}); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.step(flow.Continue); err != nil {
+		return nil, err
+	}
+	return r, errors.Join(r.encode(), r.fits())
 }
 
 // insert writes a new task within the tenant's limit.
@@ -111,8 +146,26 @@ func (e *Engine) insert(ctx context.Context, tx *store.Tx, r *run, maxOpen int) 
 	return e.publish(ctx, tx, r)
 }
 
-// first returns the task that holds the business key, nil when it is r's now.
+// first returns the task that holds the alias or the business key, nil when they
+// are r's now.
 func (e *Engine) first(ctx context.Context, tx *store.Tx, r *run, n NewTask) (*core.Task, error) {
+	if n.Alias != "" {
+		holder, err := tx.InsertAlias(ctx, r.task.Tenant, n.Platform, foldAlias(n.Alias), r.task.ID)
+		if err != nil {
+			return nil, err
+		}
+		if holder != r.task.ID {
+			row, err := tx.Task(ctx, holder)
+			if err != nil {
+				return nil, err
+			}
+			var t core.Task
+			return &t, json.Unmarshal(row.Data, &t)
+		}
+	}
+	if n.BusinessKey == "" {
+		return nil, nil
+	}
 	holder, err := tx.ClaimBusinessKey(ctx, r.task.Tenant, r.task.Service.UPN, n.BusinessKey, r.task.ID, r.now, r.now.Add(-n.Window))
 	if err != nil || holder == r.task.ID {
 		return nil, err

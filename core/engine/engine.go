@@ -21,6 +21,10 @@ type Options struct {
 	// It must not block. Nil: nobody listens.
 	Deliver func(triggerID string)
 
+	// Outbox is told after a commit that there is something to be done outside.
+	// It must not block. Nil: nobody listens.
+	Outbox func()
+
 	// Observe is told after a commit what happened. It must not block.
 	Observe func(core.Event)
 }
@@ -33,15 +37,21 @@ type Engine struct {
 	observe func(core.Event)
 	due     chan time.Time // due times that may be earlier than the one waited for
 
-	mu    sync.Mutex
-	flows map[string]*flow.Workflow // by hash; what is not here is in the database
+	outbox func()
+
+	mu      sync.Mutex
+	flows   map[string]*flow.Workflow  // by hash; what is not here is in the database
+	watched map[string][]chan struct{} // by task
 }
 
 // New returns an engine.
 func New(o Options) *Engine {
 	e := &Engine{
 		db: o.DB, clock: o.Clock, deliver: o.Deliver, observe: o.Observe,
-		due: make(chan time.Time, 1), flows: map[string]*flow.Workflow{},
+		outbox: o.Outbox, due: make(chan time.Time, 1), flows: map[string]*flow.Workflow{}, watched: map[string][]chan struct{}{},
+	}
+	if e.outbox == nil {
+		e.outbox = func() {}
 	}
 	if e.deliver == nil {
 		e.deliver = func(string) {}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"tandem/core"
@@ -26,6 +27,9 @@ type run struct {
 	broken error // why flow is nil
 	now    time.Time
 	events []core.Event
+	outbox []store.OutboxItem
+	waited time.Duration // in the queue, when an agent took it in this change
+	failed error         // to write down something to be done
 }
 
 // open reads a task for a command.
@@ -116,8 +120,13 @@ func (r *run) apply(f flow.Effect) {
 		p := f.Parameter
 		r.emit(core.ParameterUpdated, &p)
 	case flow.Enqueue:
-		r.task.State, r.task.Queued = core.StateQueued, r.now
-		r.emit(core.Queued, nil)
+		if r.task.State != core.StateConnected && !r.waits() {
+			r.enqueue()
+		}
+	case flow.Run:
+		r.failed = errors.Join(r.failed, r.later(KindOperation, "", OperationWork{Run: *f.Run}))
+	case flow.Pop:
+		r.show(f.Pop)
 	case flow.LeaveQueue:
 		r.leaveQueue(core.StateAccepted)
 	case flow.Disconnect:
@@ -127,7 +136,7 @@ func (r *run) apply(f flow.Effect) {
 }
 
 func (r *run) leaveQueue(next core.State) {
-	if r.task.State == core.StateQueued || r.task.State == core.StateOffered {
+	if r.waits() {
 		r.task.State = next
 		r.emit(core.QueueLeft, nil)
 	}
@@ -142,6 +151,19 @@ func (r *run) terminate() {
 	r.task.State, r.task.Terminated = core.StateTerminated, r.now
 	r.cursor = flow.Cursor{At: -1}
 	r.emit(core.Terminated, nil)
+	if state := r.task.Remote.State; state == core.RemoteRequested || state == core.RemoteOpen {
+		r.remotely(RemoteEnd)
+	}
+	if r.flow == nil {
+		return
+	}
+	for _, ending := range r.flow.Endings(&r.task) {
+		work := OperationWork{Ending: true, Run: ending}
+		if ending.Err != nil {
+			work.Error = ending.Err.Error()
+		}
+		r.failed = errors.Join(r.failed, r.later(KindOperation, "", work))
+	}
 }
 
 // encode brings the row up to the task.
@@ -157,7 +179,8 @@ func (r *run) encode() (err error) {
 		r.row.Due = r.cursor.Until
 	}
 	r.row.Ended = r.task.Terminated
-	return nil
+	r.place()
+	return r.failed
 }
 
 // save writes a task that existed before, with what the command added.
@@ -201,8 +224,26 @@ func (e *Engine) publish(ctx context.Context, tx *store.Tx, r *run) error {
 	if err := tx.InsertDeliveries(ctx, deliveries); err != nil {
 		return err
 	}
+	if len(r.outbox) > 0 {
+		if err := tx.InsertOutbox(ctx, r.outbox); err != nil {
+			return err
+		}
+	}
+	if r.waited > 0 {
+		err := tx.InsertQueueTime(ctx, store.QueueTime{
+			TaskID: r.task.ID, Seq: r.row.Events, Tenant: r.task.Tenant, Queue: strings.ToLower(r.task.Service.UPN),
+			LeftMs: r.now.UnixMilli(), WaitedMs: r.waited.Milliseconds(),
+		})
+		if err != nil {
+			return err
+		}
+	}
 	tx.After(func() {
 		e.wake(r.row.Due)
+		e.tell(r.task.ID)
+		if len(r.outbox) > 0 {
+			e.outbox()
+		}
 		for _, ev := range r.events {
 			e.observe(ev)
 		}

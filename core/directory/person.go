@@ -1,0 +1,17 @@
+package directory
+
+import "strings"
+
+// Person returns the user whom a platform calls by the UPN, the e-mail address
+// or the id; case does not count.
+func (t *Tenant) Person(name string) (*User, bool) {
+	if u, ok := t.User(name); ok {
+		return u, true
+	}
+	for _, u := range t.users {
+		if name != "" && (strings.EqualFold(u.ID, name) || strings.EqualFold(u.Email, name)) {
+			return u, true
+		}
+	}
+	return nil, false
+}

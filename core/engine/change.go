@@ -1,0 +1,409 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/core"
+	"tandem/core/flow"
+	"tandem/core/store"
+)
+
+// Ref names a task: by its own id when Platform is empty, else by the name that
+// it has there, or again by its own id.
+type Ref struct {
+	Tenant   string
+	Platform string
+	ID       string
+}
+
+// Find returns a task of the tenant; NotFound when there is none.
+func (e *Engine) Find(ctx context.Context, ref Ref) (core.Task, error) {
+	id := ref.ID
+	if ref.Platform != "" {
+		found, err := e.db.TaskOfAlias(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
+		switch {
+		case err == nil:
+			id = found
+		case core.KindOf(err) != core.NotFound:
+			return core.Task{}, err
+		}
+	}
+	t, err := e.Task(ctx, id)
+	if err == nil && t.Tenant == ref.Tenant {
+		return t, nil
+	}
+	if err == nil || core.KindOf(err) == core.NotFound {
+		return core.Task{}, unknown(ref.ID)
+	}
+	return core.Task{}, err
+}
+
+func unknown(id string) error {
+	return core.Errorf(core.NotFound, "there is no task with id %q", id)
+}
+
+// foldAlias makes names of other platforms comparable: UUIDs in any case.
+func foldAlias(id string) string { return strings.ToLower(id) }
+
+// openRef reads the task that ref names for a command.
+func (e *Engine) openRef(ctx context.Context, tx *store.Tx, ref Ref) (*run, error) {
+	id := ref.ID
+	if ref.Platform != "" {
+		found, err := tx.TaskOfAlias(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
+		switch {
+		case err == nil:
+			id = found
+		case core.KindOf(err) != core.NotFound:
+			return nil, err
+		}
+	}
+	r, err := e.open(ctx, tx, id)
+	if err == nil && r.task.Tenant != ref.Tenant || err != nil && core.KindOf(err) == core.NotFound {
+		return nil, unknown(ref.ID)
+	}
+	return r, err
+}
+
+// Changing is what Change runs inside its transaction. It may be run more than
+// once, and must not wait for anything but tx.
+type Changing func(ctx context.Context, tx *store.Tx, c *Change) error
+
+// Change changes a task in one transaction and returns it as it is then.
+//
+// Errors: NotFound, for another tenant's task too; what allow and change return;
+// Invalid with code TASK_TOO_LARGE; Unavailable.
+func (e *Engine) Change(ctx context.Context, ref Ref, allow Allow, change Changing) (core.Task, error) {
+	var t core.Task
+	err := e.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		t, err = e.ChangeIn(ctx, tx, ref, allow, change)
+		return err
+	})
+	return t, err
+}
+
+// ChangeIn is Change in the caller's transaction.
+func (e *Engine) ChangeIn(ctx context.Context, tx *store.Tx, ref Ref, allow Allow, change Changing) (core.Task, error) {
+	r, err := e.openRef(ctx, tx, ref)
+	if err != nil {
+		return core.Task{}, err
+	}
+	if allow != nil {
+		if err := allow(&r.task); err != nil {
+			return core.Task{}, err
+		}
+	}
+	c := &Change{r: r}
+	if err := change(ctx, tx, c); err != nil || !c.touched {
+		return r.task, err
+	}
+	return r.task, errors.Join(e.save(ctx, tx, r), r.fits())
+}
+
+// Change is a task in the hands of a command. Its methods that change the task
+// return Conflict when it has ended.
+type Change struct {
+	r       *run
+	touched bool
+}
+
+// Task is the task as it is now. Plain fields may be changed after Touch.
+func (c *Change) Task() *core.Task { return &c.r.task }
+
+// Now is the time of the command.
+func (c *Change) Now() time.Time { return c.r.now }
+
+// Touch says that the task's plain fields are changed.
+func (c *Change) Touch() { c.touched = true }
+
+// open says that the task is changed, or that it cannot be.
+func (c *Change) open() error {
+	if c.r.task.State == core.StateTerminated {
+		return &core.Error{Kind: core.Conflict, Code: CodeEnded, Message: fmt.Sprintf("task %s has terminated", c.r.task.ID)}
+	}
+	c.touched = true
+	return nil
+}
+
+// Codes of the Conflicts of a Change.
+const (
+	CodeEnded = "TASK_ENDED" // the task has terminated
+	CodeTaken = "TASK_TAKEN" // somebody else works on it
+)
+
+// Queue puts the task into the queue of a service, whose task it is from then
+// on; in the queue where it is already it keeps its place. priority is 1 to 9, or
+// 0 for none.
+func (c *Change) Queue(to core.ServiceRef, priority int) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	r := c.r
+	if r.waits() {
+		if strings.EqualFold(to.UPN, r.task.Service.UPN) {
+			return nil
+		}
+		r.leaveQueue(core.StateAccepted)
+	}
+	r.task.Service, r.task.ContactPriority = to, priority
+	r.enqueue()
+	return r.step(flow.Returned)
+}
+
+// Offer says that an agent is asked to take the task.
+func (c *Change) Offer() error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	if c.r.task.State == core.StateQueued {
+		c.r.task.State = core.StateOffered
+	}
+	return nil
+}
+
+// Connect gives the task to somebody. Conflict with CodeTaken when somebody else
+// has it, unless over says that it is passed on.
+func (c *Change) Connect(user core.UserRef, over bool) error {
+	r := c.r
+	if r.task.State == core.StateConnected {
+		switch {
+		case r.task.LastConnectedUser == user:
+			return nil
+		case !over:
+			return &core.Error{Kind: core.Conflict, Code: CodeTaken, Message: "somebody else has taken the task"}
+		}
+	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	if r.waits() {
+		r.waited = r.now.Sub(r.task.Queued)
+	}
+	r.task.State, r.task.LastConnectedUser = core.StateConnected, user
+	r.emit(core.ConnectedToUser, nil)
+	return r.step(flow.Connected)
+}
+
+// Requeue puts the task back into its queue: the agent who was asked, or had it,
+// does not take it. One who was only asked costs it no time.
+func (c *Change) Requeue() error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	switch c.r.task.State {
+	case core.StateQueued:
+		return nil
+	case core.StateOffered:
+		c.r.task.State = core.StateQueued
+		return nil
+	default:
+		c.r.enqueue()
+		return c.r.step(flow.Returned)
+	}
+}
+
+// Refuse says that the target did not take the task: its workflow goes on as if
+// its time in the queue were over.
+func (c *Change) Refuse(why string) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	c.r.task.Remote.State, c.r.task.Remote.Error = core.RemoteFailed, why
+	return c.r.step(flow.Refused)
+}
+
+// SetParameters sets context parameters by name.
+func (c *Change) SetParameters(values []core.NamedValue) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	c.r.task.Parameters = core.MergeNamed(c.r.task.Parameters, values)
+	return c.r.step(flow.Updated)
+}
+
+// maxPops bounds the pages of a task; the newest are kept.
+const maxPops = 10
+
+// Show shows the task's agent a page. One that was shown before is the newest
+// again.
+func (c *Change) Show(p core.Pop) error {
+	if err := c.open(); err != nil {
+		return err
+	}
+	c.r.show(p)
+	return nil
+}
+
+// SetRemote says where the task's counterpart stands.
+func (c *Change) SetRemote(remote core.Remote) {
+	c.r.task.Remote, c.touched = remote, true
+}
+
+// Terminate ends the task; nothing happens when it has ended. byRemote: the
+// target has ended it already and need not be told.
+func (c *Change) Terminate(byRemote bool) {
+	c.touched = true
+	if byRemote {
+		c.r.task.Remote.State = core.RemoteEnded
+	}
+	c.r.terminate()
+}
+
+// Answer hands the result of an operation to the workflow that waits for it; one
+// that comes too late does nothing.
+func (c *Change) Answer(a flow.Answer) error {
+	r := c.r
+	if r.task.State == core.StateTerminated || r.flow == nil {
+		return nil
+	}
+	cursor, save, ok := r.flow.Answer(r.cursor, &r.task, a, r.now)
+	if !ok {
+		return nil
+	}
+	c.touched = true
+	for _, p := range save {
+		r.task.SetParameter(p.Name, p.Value)
+		r.emit(core.ParameterUpdated, &p)
+	}
+	r.cursor = cursor
+	return r.step(flow.Continue)
+}
+
+// Later leaves something to be done outside, once the change is on disk.
+// Items of a lane are done one after the other; "" stands for no other.
+func (c *Change) Later(kind, lane string, payload any) error {
+	c.touched = true
+	return c.r.later(kind, lane, payload)
+}
+
+// The kinds of what the engine itself leaves to be done.
+const (
+	KindRemote    = "remote"    // RemoteWork, at the service's target
+	KindOperation = "operation" // OperationWork
+)
+
+// What is done with a task's counterpart.
+const (
+	RemoteCreate    = "create"
+	RemoteQueue     = "queue"
+	RemoteVariables = "variables"
+	RemoteEnd       = "end"
+)
+
+// RemoteWork is the payload of an item of KindRemote; its lane is the task.
+type RemoteWork struct {
+	Do            string         `json:"do"`
+	Input         map[string]any `json:"input,omitempty"`         // beside what the task itself says
+	Authorization string         `json:"authorization,omitempty"` // its name; empty: the default
+	Queue         bool           `json:"queue,omitempty"`         // with RemoteCreate: then into the target's queue
+}
+
+// OperationWork is the payload of an item of KindOperation.
+type OperationWork struct {
+	Ending bool            `json:"ending,omitempty"` // after the task's end: nobody waits for the answer
+	Run    flow.RunRequest `json:"run"`
+	Error  string          `json:"error,omitempty"` // why it cannot be run
+}
+
+// later adds an item. Its id sorts after those of the task's earlier changes.
+func (r *run) later(kind, lane string, payload any) error {
+	text, err := json.Marshal(payload)
+	if err != nil {
+		return fmt.Errorf("outbox of task %s: %w", r.task.ID, err)
+	}
+	id := fmt.Sprintf("%s.%08d.%03d", r.task.ID, r.row.Version+1, len(r.outbox))
+	if lane == "" {
+		lane = id
+	}
+	r.outbox = append(r.outbox, store.OutboxItem{
+		ID: id, Tenant: r.task.Tenant, Kind: kind, Lane: lane, TaskID: r.task.ID, Payload: text,
+		DueMs: r.now.UnixMilli(), CreatedMs: r.now.UnixMilli(),
+	})
+	return nil
+}
+
+// remotely leaves something to be done with the task's counterpart.
+func (r *run) remotely(do string) {
+	r.failed = errors.Join(r.failed, r.later(KindRemote, r.task.ID, RemoteWork{Do: do, Queue: do == RemoteCreate}))
+}
+
+// waits tells whether the task is in a queue.
+func (r *run) waits() bool {
+	return r.task.State == core.StateQueued || r.task.State == core.StateOffered
+}
+
+// enqueue puts the task into its service's queue, and has its counterpart made
+// where the target is another platform.
+func (r *run) enqueue() {
+	r.task.State, r.task.Queued = core.StateQueued, r.now
+	r.emit(core.Queued, nil)
+	if r.task.Service.Target != "" && r.task.Remote.State == "" {
+		r.task.Remote = core.Remote{Platform: r.task.Service.Target, State: core.RemoteRequested}
+		r.remotely(RemoteCreate)
+	}
+}
+
+func (r *run) show(p core.Pop) {
+	p.At = r.now
+	pops := slices.DeleteFunc(slices.Clone(r.task.Pops), func(old core.Pop) bool {
+		return old.URL == p.URL && old.Agent == p.Agent
+	})
+	r.task.Pops = append(pops[max(0, len(pops)+1-maxPops):], p)
+}
+
+// rank orders tasks in a queue: the workflow's priority first, then the contact
+// priority, then who waits longest.
+func (r *run) rank() int64 {
+	const perStep = 1 << 44 // milliseconds: more than five centuries
+	steps := int64(slices.Index(core.Priorities, r.task.Priority))*16 + 10
+	if p := r.task.ContactPriority; p >= 1 && p <= 9 {
+		steps += int64(p) - 10
+	}
+	return max(steps, 0)*perStep + r.task.Queued.UnixMilli()
+}
+
+// place brings the row's queue and agent up to the task.
+func (r *run) place() {
+	r.row.Queue, r.row.Rank, r.row.Agent = "", 0, ""
+	switch {
+	case r.waits():
+		r.row.Queue, r.row.Rank = strings.ToLower(r.task.Service.UPN), r.rank()
+	case r.task.State == core.StateConnected:
+		if r.row.Agent = strings.ToLower(r.task.LastConnectedUser.UPN); r.row.Agent == "" {
+			r.row.Agent = strings.ToLower(r.task.LastConnectedUser.ID)
+		}
+	}
+}
+
+// Watch returns a channel that gets a value after each change of a task by this
+// process, until stop is called.
+func (e *Engine) Watch(taskID string) (changed <-chan struct{}, stop func()) {
+	ch := make(chan struct{}, 1)
+	e.mu.Lock()
+	e.watched[taskID] = append(e.watched[taskID], ch)
+	e.mu.Unlock()
+	return ch, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		left := slices.DeleteFunc(e.watched[taskID], func(c chan struct{}) bool { return c == ch })
+		if e.watched[taskID] = left; len(left) == 0 {
+			delete(e.watched, taskID)
+		}
+	}
+}
+
+func (e *Engine) tell(taskID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ch := range e.watched[taskID] {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
