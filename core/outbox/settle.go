@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"tandem/core"
@@ -103,15 +102,15 @@ func (w *Worker) renewLeases(ctx context.Context) {
 	if len(running) == 0 {
 		return
 	}
-	leases := make([]string, 0, len(running))
-	for _, r := range running {
-		leases = append(leases, r.lease)
-	}
 	now := w.o.Clock.Now()
-	var held []string
+	held := map[string]bool{}
 	err := w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		held, err = tx.RenewOutbox(ctx, slices.Collect(maps.Keys(running)), leases, leaseTime)
-		return err
+		for id, r := range running {
+			if held[id], err = tx.RenewOutbox(ctx, id, r.lease, leaseTime); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil && ctx.Err() == nil {
 		w.o.Failed("keep items of the outbox", err)
@@ -120,7 +119,7 @@ func (w *Worker) renewLeases(ctx context.Context) {
 	defer w.mu.Unlock()
 	for id, r := range running {
 		switch {
-		case err == nil && slices.Contains(held, id):
+		case err == nil && held[id]:
 			r.until = now.Add(leaseTime)
 		case err == nil, now.After(r.until):
 			r.cancel()

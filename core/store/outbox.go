@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,24 +161,15 @@ func (tx *Tx) FreeOutbox(ctx context.Context) error {
 	return err
 }
 
-// RenewOutbox prolongs the leases of the given owners on items and returns the ids
-// of those that are still theirs.
-func (tx *Tx) RenewOutbox(ctx context.Context, ids, owners []string, lease time.Duration) ([]string, error) {
-	if len(ids) == 0 || len(owners) == 0 {
-		return nil, nil
-	}
+// RenewOutbox prolongs the lease of owner on an item and tells whether it was
+// still owner's.
+func (tx *Tx) RenewOutbox(ctx context.Context, id, owner string, lease time.Duration) (held bool, err error) {
 	now, err := tx.now(ctx)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	args := []any{now + lease.Milliseconds()}
-	for _, a := range append(slices.Clone(ids), owners...) {
-		args = append(args, a)
-	}
-	var held []string
-	err = tx.list(ctx, &held, "UPDATE outbox SET lease_ms = ? WHERE id IN ("+rows(len(ids), "?")+
-		") AND lease IN ("+rows(len(owners), "?")+") RETURNING id", args...)
-	return held, err
+	n, err := tx.exec(ctx, "UPDATE outbox SET lease_ms = ? WHERE id = ? AND lease = ?", now+lease.Milliseconds(), id, owner)
+	return n == 1, err
 }
 
 func lostLease(n int64, err error) error {
