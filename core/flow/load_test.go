@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -14,6 +15,15 @@ import (
 )
 
 const head = "name: w\nmodality: ExternalTask\nactivities:\n"
+
+// saves are n parameters that a result is saved to.
+func saves(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "      p%d: x\n", i)
+	}
+	return b.String()
+}
 
 func TestParseFindings(t *testing.T) {
 	t.Parallel()
@@ -69,6 +79,54 @@ func TestParseFindings(t *testing.T) {
 				"  - {activity: Check Condition, field: parameter.p, operator: equals, value: x, then: end, else: a}\n  - {id: end, activity: Disconnect Conversation}\n",
 			[]string{`4:5: this activity can be reached from itself without a wait in between; a parameter that is already set is not waited for`},
 		},
+		{
+			"run, keys", head + "  - {activity: Run Operation, for: 3s, then: a}\n",
+			[]string{`4:5: Run Operation needs the key operation`, `4:36: Run Operation has no key for`, `4:46: Run Operation has no key then`},
+		},
+		{
+			"run, forms", head + "  - activity: Run Operation\n    operation: Find\n    authorization: ' a'\n    input: text\n    timeout: 121s\n    save: {\"\": x}\n",
+			[]string{
+				`5:16: "Find" is not <integration>/<operation>`, `6:20: the name of an authorization is not empty and has no space around it`,
+				`7:12: input must be a mapping of keys to values`, `8:14: must be more than 0 and at most 120 seconds`, `9:12: parameter must not be empty`,
+			},
+		},
+		{"run, no time", head + "  - {activity: Run Operation, operation: a/b, timeout: 0s}\n", []string{`4:56: must be more than 0 and at most 120 seconds`}},
+		{
+			"run, expressions", head + "  - activity: Run Operation\n    operation: a/b\n    input: {a: [= input.taskID], b: = result}\n    save:\n      a: = resul\n      b: = 1 +\n",
+			[]string{
+				`6:25: unknown input "taskID" (did you mean "taskId"?)`, `6:39: unknown name "result"`,
+				`8:12: unknown name "resul" (did you mean "result"?)`, `9:14: unexpected token EOF`,
+			},
+		},
+		{"run, no such id", head + "  - {activity: Run Operation, operation: a/b, on_error: b}\n", []string{`4:57: no activity has the id "b"`}},
+		{
+			"loop over an operation", head + "  - {id: a, activity: Run Operation, operation: a/b, on_error: a}\n",
+			[]string{`4:5: this activity can be reached from itself without a wait in between; a parameter that is already set is not waited for`},
+		},
+		{"too many saved", head + "  - activity: Run Operation\n    operation: a/b\n    save:\n" + saves(51), []string{`57:7: a workflow saves at most 50 parameters`}},
+		{
+			"pop", head + "  - {activity: Screen Pop, url: crm.example, target: desktop}\n  - {activity: Screen Pop, url: [a]}\n  - {activity: Screen Pop}\n  - {activity: Delay, for: 3s, url: 'https://a.example', save: {a: b}, input: {}}\n",
+			[]string{
+				`4:33: url must begin with https:// or http://, or be an expression: = ...`,
+				`4:54: unknown target "desktop"; known: insideDesktop, newBrowserTab, existingBrowserTab`,
+				`5:33: url must be text`, `6:5: Screen Pop needs the key url`,
+				`7:37: Delay has no key url`, `7:65: Delay has no key save`, `7:79: Delay has no key input`,
+			},
+		},
+		{
+			"when ended", head + "  - {activity: Disconnect Conversation}\nwhen_ended:\n  - {when: true}\n  - {operation: a, when: = result, input: [a], timeout: 3m}\n  - {operation: a/b, next: a}\n",
+			[]string{
+				`6:5: "operation" is missing`, `8:22: unknown key "next"`,
+			},
+		},
+		{
+			"when ended, forms", head + "  - {activity: Disconnect Conversation}\nwhen_ended:\n  - {operation: a, when: = result, input: [a], timeout: 3m}\n  - {operation: a/b, when: true}\n",
+			[]string{
+				`6:17: "a" is not <integration>/<operation>`, `6:28: unknown name "result"`, `6:43: input must be a mapping of keys to values`,
+				`6:57: must be more than 0 and at most 120 seconds`, `7:28: must be an expression: = ...`,
+			},
+		},
+		{"too many endings", head + "  - {activity: Disconnect Conversation}\nwhen_ended:\n" + strings.Repeat("  - {operation: a/b}\n", 11), []string{`16:5: when_ended has at most 10 entries`}},
 		{
 			"all at once", "name: v\nmodality: ExternalTask\nactivities:\n  - activity: Delay\n  - activity: Set Priority\n    priority: x\n    next: y\n",
 			[]string{
@@ -134,4 +192,25 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, "workflows/c.yaml", findings[1].File)
 	require.Len(t, flows, 1)
 	require.Equal(t, "a", flows["a"].Name)
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	w, findings := flow.Parse("workflows/w.yaml", []byte(head+`  - {activity: Run Operation, operation: crm/find, input: {name: x, nmae: y}}
+  - {activity: Run Operation, operation: crm/found}
+when_ended:
+  - {operation: erp/find, input: {name: x}}
+`))
+	require.Empty(t, findings)
+	var got []string
+	for _, f := range flow.Check(map[string]*flow.Workflow{"w": w}, func(id, name string) ([]string, bool) {
+		return []string{"name"}, id == "crm" && name == "find"
+	}) {
+		got = append(got, f.String())
+	}
+	require.Equal(t, []string{
+		`workflows/w.yaml:4:69: crm/find has no input "nmae" (did you mean "name"?)`,
+		`workflows/w.yaml:5:42: there is no operation "crm/found"`,
+		`workflows/w.yaml:7:17: there is no operation "erp/find"`,
+	}, got)
 }

@@ -35,6 +35,9 @@ func drawWorkflow(t *rapid.T) string {
 			"Wait for Parameter, timeout: 5s, parameter: " + word.Draw(t, "parameter") + branch("next") + branch("on_timeout"),
 			"Save to Parameter, parameter: " + word.Draw(t, "parameter") + ", value: " + rapid.SampledFrom([]string{`""`, "x", "y"}).Draw(t, "value") + branch("next"),
 			"Queue Task, max_queue_time: 7s" + branch("on_timeout"),
+			"Run Operation, operation: crm/find, timeout: 2s, input: {a: = input.parameters." + word.Draw(t, "read") + ".b}" + branch("next") + branch("on_error"),
+			"Run Operation, operation: crm/find, save: {" + word.Draw(t, "saved") + ": = result.a}" + branch("next") + branch("on_error"),
+			"Screen Pop, url: = input.parameters." + word.Draw(t, "page") + branch("next"),
 			"Disconnect Conversation",
 		}).Draw(t, "kind")
 		fmt.Fprintf(&b, "  - {id: a%d, activity: %s}\n", i, kind)
@@ -72,7 +75,26 @@ func TestEveryCheckedWorkflowEndsOrWaits(t *testing.T) {
 				return
 			}
 			require.True(t, c.Until.After(noon))
-			in = rapid.SampledFrom([]flow.Input{flow.Due, flow.Updated, flow.Continue}).Draw(t, "input")
+			in = rapid.SampledFrom([]flow.Input{
+				flow.Due, flow.Updated, flow.Continue, flow.Connected, flow.Returned, flow.Refused,
+			}).Draw(t, "input")
+			task.State = rapid.SampledFrom([]core.State{core.StateAccepted, core.StateQueued, core.StateConnected}).Draw(t, "state")
+			twin.State = task.State
+			if rapid.Bool().Draw(t, "answered") {
+				a := flow.Answer{
+					Turn: c.Turn - rapid.IntRange(0, 1).Draw(t, "older"), Failed: rapid.Bool().Draw(t, "failed"),
+					Result: map[string]any{"a": rapid.SampledFrom([]any{nil, "x", 1, []any{}}).Draw(t, "result")},
+				}
+				var set []core.NamedValue
+				var ok bool
+				if c, set, ok = w.Answer(c, &task, a, now); ok {
+					require.Equal(t, d.Turn, a.Turn)
+					d = c
+					task.Parameters = core.MergeNamed(task.Parameters, set)
+					twin.Parameters = task.Parameters
+					in = flow.Continue
+				}
+			}
 			if in == flow.Updated {
 				name, value := rapid.SampledFrom([]string{"p", "q"}).Draw(t, "name"), rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "value")
 				task.SetParameter(name, value)
@@ -88,6 +110,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(head + seed))
 	f.Add([]byte(head + "  - {id: a, activity: Delay, for: 3s, next: a}\n"))
 	f.Add([]byte(head + "  - {activity: Wait for Parameter, parameter: p, timeout: 1h, on_timeout: a}\n  - {id: a, activity: Queue Task, max_queue_time: 3s}\n"))
+	f.Add([]byte(head + lookUp + "when_ended:\n  - {operation: crm/end, when: = input.taskId != nil, input: {a: [= input.taskId]}}\n"))
+	f.Add([]byte(head + "  - {activity: Screen Pop, url: = input.parameters.a + \"x\", target: insideDesktop}\n"))
 	f.Add([]byte(head + "  - {activity: Delay, for: }\n  - activity:\n"))
 	f.Add([]byte("name: w\nmodality: Audio\nactivities: [[]]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -105,8 +129,12 @@ func FuzzParse(f *testing.F) {
 		c, asked := walk(w, flow.Cursor{}, &task, flow.Continue, noon)
 		require.NotEqual(t, "no end", asked[len(asked)-1])
 		if c.Waiting {
+			if next, _, ok := w.Answer(c, &task, flow.Answer{Turn: c.Turn, Result: map[string]any{}}, noon); ok {
+				require.False(t, next.Waiting)
+			}
 			_, asked = walk(w, c, &task, flow.Due, c.Until)
 			require.NotEqual(t, "no end", asked[len(asked)-1])
 		}
+		w.Endings(&task)
 	})
 }

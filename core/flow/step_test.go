@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -41,6 +42,10 @@ func walk(w *flow.Workflow, c flow.Cursor, task *core.Task, in flow.Input, now t
 			asked = append(asked, "queue")
 		case flow.LeaveQueue:
 			asked = append(asked, "leave")
+		case flow.Run:
+			asked = append(asked, fmt.Sprintf("run %s %d", f.Run.Operation, f.Run.Turn))
+		case flow.Pop:
+			asked = append(asked, "pop "+string(f.Pop.Target)+" "+f.Pop.URL)
 		case flow.Disconnect:
 			return c, append(asked, "end")
 		case flow.Wait, flow.Pass:
