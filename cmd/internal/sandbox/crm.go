@@ -24,8 +24,14 @@ type crm interface {
 
 // newCRM makes the CRM of a vendor with its first records; nil when the vendor
 // has none here. prefix is the vendor's address.
-func newCRM(id, prefix string, clock core.Clock) crm {
+func newCRM(id, prefix string, clock core.Clock, webex *Webex) crm {
 	switch id {
+	case "webex-contact-center":
+		return webex
+	case "webex-engage":
+		return &engage{webex: webex, tasks: map[string]string{}}
+	case "cxone":
+		return &cxone{}
 	case "salesforce":
 		return newSalesforce(prefix, clock)
 	case "zendesk":

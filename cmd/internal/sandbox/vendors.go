@@ -34,6 +34,7 @@ type Vendors struct {
 	listener net.Listener
 	server   *http.Server
 	sites    map[string]*site
+	webex    *Webex
 }
 
 // site is one vendor.
@@ -57,9 +58,9 @@ func NewVendors(clock core.Clock) (*Vendors, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Vendors{listener: l, sites: map[string]*site{}}
+	v := &Vendors{listener: l, sites: map[string]*site{}, webex: newWebex(clock)}
 	for _, about := range catalogue.All() {
-		v.sites[about.ID] = newSite(about, v.prefix(about.ID), clock)
+		v.sites[about.ID] = newSite(about, v.prefix(about.ID), clock, v.webex)
 	}
 	v.server = &http.Server{Handler: v, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = v.server.Serve(l) }()
@@ -67,7 +68,7 @@ func NewVendors(clock core.Clock) (*Vendors, error) {
 }
 
 // newSite makes a vendor as its mapping file describes it; prefix is its address.
-func newSite(about *integration.Integration, prefix string, clock core.Clock) *site {
+func newSite(about *integration.Integration, prefix string, clock core.Clock, webex *Webex) *site {
 	opts := authserver.Options{
 		Clock: clock, Name: about.Title, Issuer: func() string { return prefix }, AccessLife: time.Hour,
 	}
@@ -91,7 +92,7 @@ func newSite(about *integration.Integration, prefix string, clock core.Clock) *s
 		opts.Extra = func(string) map[string]any { return fields }
 	}
 	s.auth = authserver.New(opts)
-	if c := newCRM(about.ID, prefix, clock); c != nil {
+	if c := newCRM(about.ID, prefix, clock, webex); c != nil {
 		s.counter = &counter{crm: c, clock: clock}
 	}
 	return s
@@ -115,7 +116,10 @@ func (v *Vendors) Auth(id string) *authserver.Server {
 }
 
 // Close ends the vendors.
-func (v *Vendors) Close() { _ = v.server.Close() }
+func (v *Vendors) Close() {
+	_ = v.server.Close()
+	v.webex.close()
+}
 
 func (v *Vendors) prefix(id string) string { return "http://" + v.Addr() + "/" + id }
 
@@ -170,7 +174,11 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, at string) {
 		return
 	}
 	account, ok := s.who(r)
-	if !ok {
+	switch {
+	case !ok && s.about.ID == "webex-contact-center" && wxAPI(at):
+		wxUnauthorized(w, r, at)
+		return
+	case !ok:
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		write(w, http.StatusUnauthorized, s.unauthorized())
 		return
