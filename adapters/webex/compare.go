@@ -1,0 +1,150 @@
+package webex
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"tandem/core"
+	"tandem/core/bridge"
+	"tandem/core/store"
+)
+
+const (
+	compareTime   = 20 * time.Second // of one tenant
+	compareWindow = 24 * time.Hour   // at least
+)
+
+// remoteKinds are the standings of tasks in Webex's list that say something.
+var remoteKinds = map[string]string{ //nolint:gochecknoglobals // a table
+	"completed": bridge.Ended,
+	"abandoned": bridge.Ended,
+	"assigned":  bridge.Connected,
+	"queued":    bridge.Parked,
+}
+
+// Compare looks at Webex for the tasks that are open here and there, and takes
+// in what no event has told. What came of it is kept for State; the error is of
+// the store, or that ctx has ended.
+func (k *Keeper) Compare(ctx context.Context) error {
+	rows, err := k.o.DB.Subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(rows, func(a, b store.Subscription) int { return cmp.Compare(a.ComparedMs, b.ComparedMs) })
+	known := k.o.Tenants()
+	for _, row := range rows {
+		if !slices.Contains(known, row.Tenant) || k.usable(row.Tenant) != nil {
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		result := k.compare(ctx, row.Tenant)
+		at := k.o.Clock.Now()
+		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+		err := k.o.DB.Write(saving, func(ctx context.Context, tx *store.Tx) error {
+			return tx.SaveComparison(ctx, row.ID, at, result)
+		})
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compare says what came of one tenant.
+func (k *Keeper) compare(ctx context.Context, tenant string) string {
+	ctx, cancel := context.WithTimeout(ctx, compareTime)
+	defer cancel()
+	links, err := k.o.OpenLinks(ctx, tenant, core.PlatformWebex)
+	if err != nil {
+		k.o.Failed("the open tasks of a tenant could not be read", err)
+		return "could not be compared: " + told(err)
+	}
+	if len(links) == 0 {
+		return "no open tasks"
+	}
+	now := k.o.Clock.Now()
+	var list struct {
+		Tasks []remoteTask `json:"tasks"`
+	}
+	if err := k.run(ctx, tenant, listTasks, map[string]any{"from": window(links, now).UnixMilli()}, &list); err != nil {
+		return "could not be compared: " + told(err)
+	}
+	open := make(map[string]bool, len(links)) // ids there are the same in any case
+	for remote := range links {
+		open[strings.ToLower(remote)] = true
+	}
+	compared, ended := 0, 0
+	for _, task := range list.Tasks {
+		kind := remoteKinds[strings.ToLower(task.Status)]
+		if !open[strings.ToLower(task.ID)] {
+			continue
+		}
+		compared++
+		if kind == "" {
+			continue
+		}
+		receipt, err := k.o.Happened.Happened(ctx, tenant, task.event(kind, now))
+		if err != nil {
+			k.o.Failed("what the comparison with Webex found could not be stored", err)
+			return fmt.Sprintf("%d of %d open tasks compared, then: %s", compared, len(links), told(err))
+		}
+		if kind == bridge.Ended && !receipt.Duplicate {
+			ended++
+		}
+	}
+	return fmt.Sprintf("%d of %d open tasks compared, %d ended", compared, len(links), ended)
+}
+
+// remoteTask is a task as Webex lists it.
+type remoteTask struct {
+	ID     string `json:"id"`
+	Status string `json:"status"`
+	Owner  string `json:"owner"`
+}
+
+func (t remoteTask) event(kind string, at time.Time) bridge.Event {
+	ev := bridge.Event{Platform: core.PlatformWebex, RemoteID: t.ID, Kind: kind, At: at}
+	key := "compare:" + t.ID + ":" + strings.ToLower(t.Status)
+	if kind == bridge.Connected {
+		ev.Agent = t.Owner
+		key += ":" + t.Owner // another agent is news
+	}
+	ev.Key = []byte(key)
+	return ev
+}
+
+// window is the time from which tasks are listed: all that are open here were
+// made later.
+func window(links map[string]string, now time.Time) time.Time {
+	from := now.Add(-compareWindow)
+	for _, id := range links {
+		if made, ok := madeAt(id); ok && made.Add(-time.Minute).Before(from) {
+			from = made.Add(-time.Minute) // their clock may be behind
+		}
+	}
+	return from
+}
+
+// madeAt reads the time out of an id of the hub; see core.NewID.
+func madeAt(id string) (time.Time, bool) {
+	if len(id) != 36 || id[14] != '7' {
+		return time.Time{}, false
+	}
+	b, err := hex.DecodeString(id[:8] + id[9:13])
+	if err != nil {
+		return time.Time{}, false
+	}
+	var ms int64
+	for _, x := range b {
+		ms = ms<<8 | int64(x)
+	}
+	return time.UnixMilli(ms), true
+}
