@@ -54,6 +54,9 @@ type Options struct {
 	Operations     func() *operation.Catalogue
 	Try            func(ctx context.Context, t Trial) Outcome // runs it, and keeps a live run among the executions
 	Executions     Executions
+	Desk           Desk
+	FindTask       func(ctx context.Context, tenant, id string) (core.Task, error) // by its id or its name on another platform; NotFound
+	Webex          Webex
 	Tenant         func(name string) (title string)
 	BaseURL        func() string // configured public address without a slash at the end, "" if none; its path goes before every link
 	SingleSignOn   string        // label of the button; "": none
@@ -126,6 +129,8 @@ const (
 	pathAuth     = pathAll + "/:authorization"
 	pathPeople   = "/console/people"
 	pathPerson   = pathPeople + "/:person"
+	pathWork     = "/console/work/:task"
+	pathWebex    = "/console/webex"
 )
 
 // routes is the one table of what the console serves and to whom.
@@ -167,6 +172,18 @@ func (c *Console) routes() []route {
 		{get, "/console/executions/:execution", readers(), c.execution},
 
 		{get, "/console/breakers", readers(), c.breakers},
+
+		{get, "/console/work", workers(), c.work},
+		{post, pathWork + "/accept", workers(), c.acceptTask},
+		{post, pathWork + "/return", workers(), c.returnTask},
+		{post, pathWork + "/close", workers(), c.closeTask},
+		{get, "/console/tasks", readers(), c.tasks},
+		{get, "/console/tasks/:task", people(), c.task}, // an agent sees their own
+
+		{get, pathWebex, readers(), c.webex},
+		{post, pathWebex + "/check", admins(), c.checkWebex},
+		{post, pathWebex + "/rotate", admins(), c.rotateWebex},
+		{post, pathWebex + "/compare", admins(), c.compareWebex},
 
 		{get, pathPeople, admins(), c.people},
 		{post, pathPeople, admins(), c.addPerson},

@@ -15,7 +15,11 @@
 // pages of mappings and executions show what other rooms tell; bodies of calls,
 // inputs and results are for administrators and integrators only.
 //
+// The desk is where agents take tasks: the console asks the Desk that it is lent
+// what may be shown to whom and done by whom. Pages that a task pops are links,
+// to http and https only; nothing of others is shown in a frame.
+//
 // The forms of authorizations are drawn from the integrations' mapping files:
-// this package knows no vendor. What it is given holds no secret that was
-// stored, and it never sends one back that was typed.
+// but for the page of Webex, this package knows no vendor. What it is given holds
+// no secret that was stored, and it never sends one back that was typed.
 package console

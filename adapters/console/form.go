@@ -142,10 +142,10 @@ type roleView struct {
 
 func roles() []roleView {
 	help := map[identity.Role]string{
-		identity.Admin:      "Everything: authorizations, people, and all that the others see.",
-		identity.Integrator: "Sees integrations, mappings, executions with all that went in and out, and the breakers; checks authorizations and tries operations in the playground.",
-		identity.Supervisor: "Sees integrations, mappings, executions and the breakers.",
-		identity.Agent:      "Signs in; there are no pages for this role yet.",
+		identity.Admin:      "Everything: authorizations, people, and all that the others see and do.",
+		identity.Integrator: "Sees tasks, integrations, mappings, executions with all that went in and out, and the breakers; checks authorizations and tries operations in the playground.",
+		identity.Supervisor: "Sees tasks, integrations, mappings, executions and the breakers; as an agent of the directory, also works on tasks.",
+		identity.Agent:      "Works on tasks: accepts what waits for the services of which the directory makes them an agent, sees what belongs to it, and closes it or puts it back.",
 		identity.Viewer:     "Sees what the others see but people; changes nothing.",
 	}
 	all := make([]roleView, len(identity.Roles))

@@ -75,6 +75,9 @@ func (v view) Admin() bool { return v.Person != nil && v.Person.Role == identity
 // Reader tells whether the reader may see the integrations.
 func (v view) Reader() bool { return v.Person != nil && may(v.Person.Role, readers()) }
 
+// Worker tells whether the reader may take tasks.
+func (v view) Worker() bool { return v.Person != nil && may(v.Person.Role, workers()) }
+
 // Checker tells whether the reader may try things.
 func (v view) Checker() bool { return v.Person != nil && may(v.Person.Role, checkers()) }
 

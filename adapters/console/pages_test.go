@@ -25,6 +25,7 @@ func pages() []string {
 		"/console/breakers", "/console/people", "/console/people/new",
 		"/console/mappings", "/console/playground", trialOf("find-parcel"), trialOf("send-parcel"), "/console/playground?integration=plain&operation=ask",
 		"/console/executions", "/console/executions?show=failed&title=find", "/console/executions/r3", "/console/executions/r1",
+		"/console/work", "/console/tasks", "/console/tasks?id=nothing", "/console/tasks/t1", "/console/tasks/t2", "/console/tasks/t3", "/console/webex",
 	}
 }
 
@@ -38,6 +39,7 @@ func livePages() []string {
 		"/console/integrations", "/console/integrations/acme", "/console/integrations/other", "/console/integrations/acme/authorizations/good",
 		"/console/integrations/acme/authorizations/bad", "/console/breakers",
 		"/console/mappings", "/console/executions", "/console/executions?show=failed",
+		"/console/work", "/console/tasks/t1", "/console/tasks/t2", "/console/webex",
 	}
 }
 
@@ -47,6 +49,7 @@ func TestEveryPageRenders(t *testing.T) {
 	ann := r.as(identity.Admin)
 	for _, page := range []string{
 		"/console/integrations", "/console/integrations/acme", "/console/breakers", "/console/mappings", "/console/playground", trialOf("find-parcel"), "/console/executions",
+		"/console/work", "/console/tasks", "/console/webex",
 	} {
 		require.Equal(t, http.StatusOK, ann.get(page).status, "empty %s", page)
 	}
@@ -150,7 +153,7 @@ func TestAccess(t *testing.T) {
 	for _, role := range identity.Roles {
 		browsers[role] = r.as(role)
 	}
-	fill := strings.NewReplacer(":integration", "acme", ":authorization", "nobodys", ":person", "nobody", ":execution", "nothing", ":name", "console.css", "*", "nowhere")
+	fill := strings.NewReplacer(":integration", "acme", ":authorization", "nobodys", ":person", "nobody", ":execution", "nothing", ":task", "nothing", ":name", "console.css", "*", "nowhere")
 	access := r.Access()
 	require.Len(t, access, len(r.routes()))
 	for key, allowed := range access {
@@ -188,12 +191,13 @@ func TestReadersSeeNoActions(t *testing.T) {
 	r := newRig(t)
 	r.fill()
 	vic := r.as(identity.Viewer)
-	for _, page := range []string{"/console/integrations", "/console/integrations/acme", "/console/integrations/acme/authorizations/good", "/console/breakers", "/console/mappings", "/console/executions", "/console/executions/r3"} {
+	for _, page := range []string{"/console/integrations", "/console/integrations/acme", "/console/integrations/acme/authorizations/good", "/console/breakers", "/console/mappings", "/console/executions", "/console/executions/r3", "/console/tasks", "/console/tasks/t1", "/console/webex"} {
 		got := vic.get(page)
 		require.Equal(t, http.StatusOK, got.status)
 		require.Equal(t, 1, strings.Count(got.body, `method="post"`), "only the sign-out: %s", page)
 		require.NotContains(t, got.body, "/console/people")
 		require.NotContains(t, got.body, "/console/playground")
+		require.NotContains(t, got.body, "/console/work")
 	}
 	got := vic.get("/console/people")
 	require.Equal(t, http.StatusForbidden, got.status)
@@ -206,10 +210,11 @@ func TestHome(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	require.Equal(t, "/console/integrations", r.as(identity.Supervisor).get("/console").header.Get("Location"))
-	got := r.as(identity.Agent).get("/console")
-	require.Equal(t, http.StatusOK, got.status)
-	require.Contains(t, got.body, "Welcome, The Agent")
-	require.NotContains(t, got.body, "/console/integrations")
+	b := r.as(identity.Agent)
+	require.Equal(t, "/console/work", b.get("/console").header.Get("Location"))
+	for _, other := range []string{"integrations", "tasks", "webex", "executions", "people"} {
+		require.NotContains(t, b.get("/console/work").body, "/console/"+other)
+	}
 }
 
 func TestLiveUpdates(t *testing.T) {

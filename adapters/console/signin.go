@@ -193,5 +193,5 @@ func (c *Console) home(ctx echo.Context) error {
 	if may(person(ctx).Role, readers()) {
 		return c.see(ctx, c.link("integrations"))
 	}
-	return c.render(ctx, http.StatusOK, "home", view{Title: "Welcome", Section: "home"})
+	return c.see(ctx, c.link("work"))
 }
