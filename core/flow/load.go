@@ -182,23 +182,7 @@ func (p *parser) activity(i int) Activity {
 		return Activity{}
 	}
 	p.keys(s, kind, allowed)
-	p.oneOf(s.Operator, "operator", operatorNames())
-	p.oneOf(s.Priority, "priority", words(core.Priorities))
-	for _, field := range []mapping.Text{s.Field, s.From} {
-		if field.Given() && !fieldKnown(field.Value) {
-			p.find(field.Pos, "unknown field %s%s; a context parameter is written parameter.<name>",
-				mapping.Quote(field.Value), mapping.Suggest(field.Value, fieldNames()))
-		}
-	}
-	if s.Parameter.Given() && s.Parameter.Value == "" {
-		p.find(s.Parameter.Pos, "parameter must not be empty")
-	}
-	if kind == CheckCondition && !s.Value.Given() && !strings.HasSuffix(s.Operator.Value, "empty") {
-		p.find(s.Pos, "operator %s needs the key value", mapping.Quote(s.Operator.Value))
-	}
-	if kind == SaveToParameter && s.Value.Given() == s.From.Given() {
-		p.find(s.Pos, "%s needs either value or from", kind)
-	}
+	p.operands(s, kind)
 	a := Activity{
 		Kind: kind, Field: s.Field.Value, Operator: s.Operator.Value, Value: s.Value.Value, From: s.From.Value,
 		Parameter: s.Parameter.Value, Priority: core.Priority(s.Priority.Value),
@@ -219,6 +203,27 @@ func (p *parser) activity(i int) Activity {
 		}
 	}
 	return a
+}
+
+// operands checks the words, fields and values of a step.
+func (p *parser) operands(s step, kind Kind) {
+	p.oneOf(s.Operator, "operator", operatorNames())
+	p.oneOf(s.Priority, "priority", words(core.Priorities))
+	for _, field := range []mapping.Text{s.Field, s.From} {
+		if field.Given() && !fieldKnown(field.Value) {
+			p.find(field.Pos, "unknown field %s%s; a context parameter is written parameter.<name>",
+				mapping.Quote(field.Value), mapping.Suggest(field.Value, fieldNames()))
+		}
+	}
+	if s.Parameter.Given() && s.Parameter.Value == "" {
+		p.find(s.Parameter.Pos, "parameter must not be empty")
+	}
+	if kind == CheckCondition && !s.Value.Given() && !strings.HasSuffix(s.Operator.Value, "empty") {
+		p.find(s.Pos, "operator %s needs the key value", mapping.Quote(s.Operator.Value))
+	}
+	if kind == SaveToParameter && s.Value.Given() == s.From.Given() {
+		p.find(s.Pos, "%s needs either value or from", kind)
+	}
 }
 
 func operatorNames() []string {

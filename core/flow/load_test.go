@@ -196,7 +196,7 @@ func TestLoad(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	w, findings := flow.Parse("workflows/w.yaml", []byte(head+`  - {activity: Run Operation, operation: crm/find, input: {name: x, nmae: y}}
+	w, findings := flow.Parse("workflows/w.yaml", []byte(head+`  - {activity: Run Operation, operation: crm/find, input: {name: x, namee: y}}
   - {activity: Run Operation, operation: crm/found}
 when_ended:
   - {operation: erp/find, input: {name: x}}
@@ -209,7 +209,7 @@ when_ended:
 		got = append(got, f.String())
 	}
 	require.Equal(t, []string{
-		`workflows/w.yaml:4:69: crm/find has no input "nmae" (did you mean "name"?)`,
+		`workflows/w.yaml:4:69: crm/find has no input "namee" (did you mean "name"?)`,
 		`workflows/w.yaml:5:42: there is no operation "crm/found"`,
 		`workflows/w.yaml:7:17: there is no operation "erp/find"`,
 	}, got)

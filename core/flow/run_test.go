@@ -133,9 +133,14 @@ func TestOnErrorIsTheNext(t *testing.T) {
 func TestScreenPop(t *testing.T) {
 	t.Parallel()
 	task := &core.Task{Parameters: []core.NamedValue{
-		{Name: "url", Value: "https://crm.example/1?a=b#c"}, {Name: "script", Value: "javascript:alert(1)"}, {Name: "path", Value: "/x"},
-		{Name: "user", Value: "https://a:b@crm.example"}, {Name: "long", Value: "https://crm.example/" + strings.Repeat("x", 2048)},
-		{Name: "control", Value: "https://crm.example/\n"}, {Name: "host", Value: "https:///x"}, {Name: "file", Value: "file:///etc/passwd"},
+		{Name: "url", Value: "https://crm.example/1?a=b#c"},
+		{Name: "script", Value: "javascript:alert(1)"},
+		{Name: "path", Value: "/x"},
+		{Name: "user", Value: "https://a:b@crm.example"},
+		{Name: "long", Value: "https://crm.example/" + strings.Repeat("x", 2048)},
+		{Name: "control", Value: "https://crm.example/\n"},
+		{Name: "host", Value: "https:///x"},
+		{Name: "file", Value: "file:///etc/passwd"},
 	}}
 	for text, want := range map[string]string{
 		"url: https://crm.example/x, target: insideDesktop":         "pop insideDesktop https://crm.example/x",

@@ -81,12 +81,14 @@ func TestFieldService(t *testing.T) {
 		ended  []map[string]any
 	}{
 		"handled": {
-			flow.Answer{Turn: 1, Result: result}, "ann@contoso.example",
+			flow.Answer{Turn: 1, Result: result},
+			"ann@contoso.example",
 			[]string{"pop newBrowserTab https://acme.zendesk.com/agent/tickets/35436", "queue", "wait 4h0m0s"},
 			[]map[string]any{{"updates": []any{map[string]any{"entity": "ticket", "entityId": "35436", "fields": map[string]any{"status": "pending"}}}}},
 		},
 		"abandoned": {
-			flow.Answer{Turn: 1, Result: result}, "",
+			flow.Answer{Turn: 1, Result: result},
+			"",
 			[]string{"pop newBrowserTab https://acme.zendesk.com/agent/tickets/35436", "queue", "wait 4h0m0s"},
 			[]map[string]any{{"updates": []any{map[string]any{"entity": "ticket", "entityId": "35436", "fields": map[string]any{"status": "open"}}}}},
 		},
