@@ -20,6 +20,7 @@ type Worker struct {
 	claims int    // so far; Run's own
 	kinds  []string
 	signal chan struct{}
+	grace  time.Duration // what handlers get when the hub stops
 
 	mu      sync.Mutex
 	running map[string]*run
@@ -46,7 +47,7 @@ func New(o Options) *Worker {
 	}
 	return &Worker{
 		o: o, name: core.NewID(o.Clock.Now()), kinds: slices.Sorted(maps.Keys(o.Handlers)),
-		signal: make(chan struct{}, 1), running: map[string]*run{},
+		signal: make(chan struct{}, 1), grace: lastRuns, running: map[string]*run{},
 	}
 }
 
@@ -72,7 +73,7 @@ func (w *Worker) Run(ctx context.Context) {
 		}
 	}
 	w.loop(ctx, runs)
-	last := time.AfterFunc(lastRuns, stop)
+	last := time.AfterFunc(w.grace, stop)
 	w.runs.Wait()
 	last.Stop()
 	stop()
