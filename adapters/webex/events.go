@@ -68,12 +68,13 @@ type Events struct {
 	o     EventsOptions
 	book  *book
 	slots chan struct{}
+	limit time.Duration // for an answer
 }
 
 // NewEvents returns an Events.
 func NewEvents(o EventsOptions) *Events {
 	return &Events{
-		o: o, slots: make(chan struct{}, eventsOnce),
+		o: o, slots: make(chan struct{}, eventsOnce), limit: eventLimit,
 		book: &book{db: o.DB, box: o.Box, clock: o.Clock, failed: o.Failed},
 	}
 }
@@ -106,7 +107,7 @@ func (e *Events) subscription(c echo.Context) error {
 	if a.body, err = server.ReadBody(c); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), eventLimit)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), e.limit)
 	defer cancel()
 	from, err := e.sender(ctx, a)
 	if err != nil {
@@ -171,7 +172,7 @@ func (e *Events) flow(c echo.Context) error {
 	if a.body, err = server.ReadBody(c); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), eventLimit)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), e.limit)
 	defer cancel()
 	caller, err := e.caller(ctx, c)
 	if err != nil {
