@@ -23,8 +23,8 @@ const (
 // closed rooms import nothing of this module but the packages named here.
 var closed = map[string][]string{
 	"core":            {},
-	"core/flow":       {"core", "core/mapping"}, // pure: (workflow, cursor, event) to (cursor, effects)
-	"core/expression": {"core", "core/mapping"}, // pure: (expression, data) to a value
+	"core/flow":       {"core", "core/expression", "core/mapping"}, // pure: (workflow, cursor, event) to (cursor, effects)
+	"core/expression": {"core", "core/mapping"},                    // pure: (expression, data) to a value
 	"authstore":       {"core", "core/integration", "core/store", "core/outbound"},
 	"mappings":        {"core/mapping"},
 }

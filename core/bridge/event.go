@@ -8,7 +8,7 @@ import (
 
 // The kinds of events.
 const (
-	New       = "new"       // the platform has the task
+	Made      = "new"       // the platform has the task
 	Failed    = "failed"    // it could not take it
 	Parked    = "parked"    // it waits there for an agent
 	Offered   = "offered"   // an agent is asked

@@ -310,18 +310,14 @@ type OperationWork struct {
 	Error  string          `json:"error,omitempty"` // why it cannot be run
 }
 
-// later adds an item. Its id sorts after those of the task's earlier changes.
+// later adds an item.
 func (r *run) later(kind, lane string, payload any) error {
 	text, err := json.Marshal(payload)
 	if err != nil {
 		return fmt.Errorf("outbox of task %s: %w", r.task.ID, err)
 	}
-	id := fmt.Sprintf("%s.%08d.%03d", r.task.ID, r.row.Version+1, len(r.outbox))
-	if lane == "" {
-		lane = id
-	}
 	r.outbox = append(r.outbox, store.OutboxItem{
-		ID: id, Tenant: r.task.Tenant, Kind: kind, Lane: lane, TaskID: r.task.ID, Payload: text,
+		Tenant: r.task.Tenant, Kind: kind, Lane: lane, TaskID: r.task.ID, Payload: text,
 		DueMs: r.now.UnixMilli(), CreatedMs: r.now.UnixMilli(),
 	})
 	return nil

@@ -1,0 +1,86 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tandem/core"
+	"tandem/core/engine"
+	"tandem/core/operation"
+)
+
+// NodeCall asks for what a node of Webex Connect does at Webex.
+type NodeCall struct {
+	Tenant, Node, Method string
+	Authorization        string     // name; empty: the node's default
+	Task                 *core.Task // that it is about; nil: none in particular
+	Input                map[string]any
+	Timeout              time.Duration
+}
+
+// nodeLife is how long equal calls of a node get one answer: a flow that tries
+// again does so within seconds.
+const nodeLife = time.Minute
+
+// Node carries out a method of a node at Webex through the operation that the
+// mapping files name for it, and returns what that gives; nothing when they name
+// none. Equal calls within a minute are carried out once.
+//
+// Errors are those of operation.Runner and of execution.FirstAnswers.
+func (b *Bridge) Node(ctx context.Context, call NodeCall) (map[string]any, error) {
+	return b.node(ctx, call, nil)
+}
+
+// Create makes the counterpart of a task at Webex, as Node does, and joins the
+// two.
+func (b *Bridge) Create(ctx context.Context, call NodeCall) error {
+	if op, _ := b.find(core.PlatformWebex, engine.RemoteCreate); op == nil {
+		return core.Errorf(core.NotConfigured, "webex/nodes.yaml names no operation that creates tasks")
+	}
+	task := *call.Task
+	_, err := b.node(ctx, call, func(ctx context.Context, output any) error {
+		return b.o.DB.Write(ctx, b.did(&task, engine.RemoteWork{Do: engine.RemoteCreate}, output))
+	})
+	return err
+}
+
+func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Context, any) error) (map[string]any, error) {
+	node, ok := b.o.Integrations().Node(call.Node)
+	method, found := node.Method(call.Method)
+	if !ok || !found || method.Operation == "" {
+		return nil, nil
+	}
+	op, ok := b.o.Operations().Operation(node.Integration, method.Operation)
+	if !ok {
+		return nil, core.Errorf(core.NotConfigured, "there is no operation %s/%s", node.Integration, method.Operation)
+	}
+	input, contact := call.Input, ""
+	if call.Task != nil {
+		input, contact = b.input(call.Task, call.Input), call.Task.ID
+	}
+	j := job{node.Title + " / " + method.Title, core.PlatformWebex, operation.Request{
+		Tenant: call.Tenant, Operation: op, Node: node.ID, Authorization: call.Authorization,
+		Input: input, ContactID: contact, Timeout: min(call.Timeout, callTime),
+	}}
+	var output any
+	if op.Writes {
+		text, err := json.Marshal([]any{call.Tenant, call.Node, call.Method, call.Authorization, contact, call.Input})
+		if err != nil {
+			return nil, fmt.Errorf("input of %s: %w", j.title, err)
+		}
+		j.request.Key, j.request.Timeout = string(text), callTime
+		if output, err = b.once(ctx, "node/"+string(text), nodeLife, callTime, j, then); err != nil {
+			return nil, err
+		}
+	} else {
+		result, err := b.run(ctx, j)
+		if err != nil {
+			return nil, err
+		}
+		output = result.Output
+	}
+	fields, _ := output.(map[string]any)
+	return fields, nil
+}

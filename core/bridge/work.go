@@ -1,0 +1,312 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"tandem/core"
+	"tandem/core/directory"
+	"tandem/core/engine"
+	"tandem/core/flow"
+	"tandem/core/operation"
+	"tandem/core/outbox"
+	"tandem/core/store"
+)
+
+// callTime bounds one try of what is done with a counterpart.
+const callTime = 30 * time.Second
+
+// Handlers are what the outbox worker needs.
+func (b *Bridge) Handlers() map[string]outbox.Handler {
+	return map[string]outbox.Handler{engine.KindRemote: b.remote, engine.KindOperation: b.operation}
+}
+
+// place is where the operation for a piece of work is found.
+type place struct{ integration, node, operation string }
+
+// places are the operations of the targets. Those of Webex are nodes: their
+// operations stand in webex/nodes.yaml.
+var places = map[string]map[string]place{
+	core.PlatformWebex: {
+		engine.RemoteCreate:    {node: "create-task/create"},
+		engine.RemoteQueue:     {node: "queue-task/queue"},
+		engine.RemoteVariables: {node: "set-variable/flow"},
+		engine.RemoteEnd:       {node: "close-task/close"},
+	},
+	core.PlatformCXone: {
+		engine.RemoteCreate: {integration: "cxone", operation: "create-work-item"},
+		engine.RemoteEnd:    {integration: "cxone", operation: "end-work-item"},
+	},
+}
+
+// find returns the operation for a piece of work, and the node that it belongs
+// to; nil when the mapping files name none.
+func (b *Bridge) find(platform, do string) (*operation.Operation, string) {
+	p, ok := places[platform][do]
+	if !ok {
+		return nil, ""
+	}
+	node, method, isNode := strings.Cut(p.node, "/")
+	if isNode {
+		n, _ := b.o.Integrations().Node(node)
+		m, _ := n.Method(method)
+		p.integration, p.operation = n.Integration, m.Operation
+	}
+	op, _ := b.o.Operations().Operation(p.integration, p.operation)
+	return op, node
+}
+
+// remote does a piece of work with a task's counterpart.
+func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict {
+	var work engine.RemoteWork
+	if err := json.Unmarshal(it.Payload, &work); err != nil {
+		return b.lost(it, err)
+	}
+	t, err := b.o.Engine.Find(ctx, engine.Ref{Tenant: it.Tenant, ID: it.TaskID})
+	if err != nil {
+		return b.again(it, err, nil)
+	}
+	switch made := t.Remote.ID != ""; {
+	case work.Do == engine.RemoteCreate && (made || t.State == core.StateTerminated && it.Attempts == 0):
+		return done(nil)
+	case work.Do != engine.RemoteCreate && (!made || t.Remote.State == core.RemoteEnded):
+		return done(nil) // there is nothing to do it with
+	}
+	op, node := b.find(t.Remote.Platform, work.Do)
+	if op == nil {
+		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, t.Remote.Platform))
+	}
+	result, err := b.run(ctx, job{t.Service.UPN + " / " + op.Title, t.Remote.Platform, operation.Request{
+		Tenant: t.Tenant, Operation: op, Node: node, Authorization: work.Authorization,
+		Input: b.input(&t, work.Input), ContactID: t.ID, Key: it.ID, Timeout: callTime,
+	}})
+	switch {
+	case err == nil:
+		return done(b.did(&t, work, result.Output))
+	case work.Do == engine.RemoteEnd && core.KindOf(err) == core.NotFound:
+		return done(b.did(&t, work, nil)) // it is over
+	case lasting(err, true): // targets refuse a second task for the same, and give the first
+		return b.over(it, &work, err)
+	}
+	return b.again(it, err, func() outbox.Verdict { return b.over(it, &work, err) })
+}
+
+// input is what an operation of a target is given: what the task says, and what
+// a caller has said beside it. A caller's word counts more.
+func (b *Bridge) input(t *core.Task, given map[string]any) map[string]any {
+	in := map[string]any{
+		"hubTaskId": t.ID, "taskId": t.Remote.ID, "service": t.Service.UPN, "mediaType": mediaType(t.Modality),
+		"customerName": t.Customer.DisplayName, "customerId": t.CustomerIdentifier, "subject": t.Mail.Subject, "text": t.InitialMessage,
+		"agentId": t.LastConnectedUser.ID, "priority": 10,
+	}
+	if t.ContactPriority > 0 {
+		in["priority"] = t.ContactPriority
+	}
+	if t.Remote.ID == "" {
+		in["taskId"] = t.ID
+	}
+	variables := make([]any, 0, len(t.Parameters))
+	for _, p := range t.Parameters {
+		if _, reserved := taskTexts[p.Name]; reserved {
+			in[p.Name] = p.Value
+			continue
+		}
+		variables = append(variables, map[string]any{"name": p.Name, "value": p.Value, "type": "String"})
+	}
+	in["variables"] = variables
+	settings := map[string]any{}
+	if s := b.service(t); s != nil {
+		for name, value := range s.TargetSettings {
+			settings[name] = value
+		}
+		if in["queueId"] = s.TargetSettings["queue"]; in["queueId"] == "" {
+			delete(in, "queueId")
+		}
+	}
+	in["settings"] = settings
+	for name, value := range given {
+		in[name] = value
+	}
+	for name, value := range in {
+		if value == "" {
+			delete(in, name)
+		}
+	}
+	return in
+}
+
+// taskTexts are the parameters under which a task keeps what Create Task said of
+// it.
+var taskTexts = map[string]bool{
+	"conversationId": true, "mediaChannel": true, "origin": true, "destination": true, "sourceNumber": true, "chatType": true,
+}
+
+// mediaType is a modality in Webex's word.
+func mediaType(m core.Modality) string {
+	switch m {
+	case core.Audio:
+		return "telephony"
+	case core.InstantMessaging:
+		return "chat"
+	case core.Email:
+		return "email"
+	case core.ExternalTask:
+	}
+	return "workItem"
+}
+
+func (b *Bridge) service(t *core.Task) *directory.Service {
+	if tenant, ok := b.o.Directory().Tenant(t.Tenant); ok {
+		if s, ok := tenant.Service(t.Service.UPN); ok {
+			return s
+		}
+	}
+	return nil
+}
+
+// did writes down what was done with a counterpart.
+func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func(context.Context, *store.Tx) error {
+	fields, _ := output.(map[string]any)
+	id, _ := fields["taskId"].(string)
+	id = strings.ToLower(id)
+	platform := before.Remote.Platform
+	return b.change(before.Tenant, before.ID, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+		remote := c.Task().Remote
+		switch work.Do {
+		case engine.RemoteEnd:
+			remote.State = core.RemoteEnded
+			c.SetRemote(remote)
+			return nil
+		case engine.RemoteCreate:
+		default:
+			return nil
+		}
+		if id == "" {
+			return c.Refuse("the operation that creates tasks at the target gave no taskId")
+		}
+		holder, err := tx.InsertAlias(ctx, before.Tenant, platform, id, before.ID)
+		if err != nil {
+			return err
+		}
+		if holder != before.ID {
+			return c.Refuse("the target answered with the task of somebody else")
+		}
+		remote.ID, remote.Error = id, ""
+		if platform == core.PlatformCXone { // it says nothing more
+			remote.State = core.RemoteOpen
+		}
+		c.SetRemote(remote)
+		if s := b.service(c.Task()); work.Queue && s != nil && s.TargetSettings["queue"] != "" && c.Task().State != core.StateTerminated {
+			if err := c.Later(engine.KindRemote, c.Task().ID, engine.RemoteWork{Do: engine.RemoteQueue}); err != nil {
+				return err
+			}
+		}
+		return b.follow(ctx, tx, c, platform, id)
+	})
+}
+
+// change is a change of a task that may be gone meanwhile.
+func (b *Bridge) change(tenant, id string, change engine.Changing) func(context.Context, *store.Tx) error {
+	return func(ctx context.Context, tx *store.Tx) error {
+		_, err := b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, nil, change)
+		if core.KindOf(err) == core.NotFound {
+			return nil
+		}
+		return err
+	}
+}
+
+// over gives a piece of work up: a task that the target does not take leaves the
+// queue.
+func (b *Bridge) over(it store.OutboxItem, work *engine.RemoteWork, why error) outbox.Verdict {
+	if work.Do != engine.RemoteCreate && work.Do != engine.RemoteQueue {
+		return done(nil) // the task itself is as it should be; the run tells people
+	}
+	message := messageOf(why)
+	return done(b.change(it.Tenant, it.TaskID, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+		if c.Task().State == core.StateTerminated {
+			return nil
+		}
+		return c.Refuse(message)
+	}))
+}
+
+func done(then func(context.Context, *store.Tx) error) outbox.Verdict {
+	return outbox.Verdict{Done: true, Then: then}
+}
+
+// again lets an item be tried later, or ends it with over when it was tried often
+// enough. The reason stands in the task meanwhile.
+func (b *Bridge) again(it store.OutboxItem, why error, over func() outbox.Verdict) outbox.Verdict {
+	wait, more := outbox.Backoff(it.Attempts)
+	if !more || core.KindOf(why) == core.NotFound && over == nil {
+		if over == nil {
+			return done(nil) // the task is gone
+		}
+		return over()
+	}
+	if e, ok := errors.AsType[*core.Error](why); ok && e.RetryAfter > wait {
+		wait = min(e.RetryAfter, time.Hour)
+	}
+	return outbox.Verdict{Wait: wait, Then: b.change(it.Tenant, it.TaskID, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+		if remote := c.Task().Remote; it.Kind == engine.KindRemote && remote.ID == "" && remote.State == core.RemoteRequested {
+			remote.Error = messageOf(why)
+			c.SetRemote(remote)
+		}
+		return nil
+	})}
+}
+
+// lost ends an item that cannot be read.
+func (b *Bridge) lost(it store.OutboxItem, err error) outbox.Verdict {
+	b.o.Failed("an item of the outbox cannot be read", fmt.Errorf("%s: %w", it.ID, err))
+	return done(nil)
+}
+
+// lasting tells whether an error stays when the work is tried again. An
+// authorization may be granted any moment; what may have been done is not done
+// again, unless it can be done twice.
+func lasting(err error, twice bool) bool {
+	switch kind := core.KindOf(err); kind {
+	case core.NeedsAuthorization:
+		return false
+	case core.Uncertain:
+		return !twice && (wrote(err) || !isRun(err))
+	default:
+		return !core.Table[kind].Retry
+	}
+}
+
+// operation runs an operation of a workflow.
+func (b *Bridge) operation(ctx context.Context, it store.OutboxItem) outbox.Verdict {
+	var work engine.OperationWork
+	if err := json.Unmarshal(it.Payload, &work); err != nil {
+		return b.lost(it, err)
+	}
+	output, err := b.workflowRun(ctx, it, &work)
+	if work.Ending {
+		if err == nil || lasting(err, false) {
+			return done(nil)
+		}
+		return b.again(it, err, func() outbox.Verdict { return done(nil) })
+	}
+	if core.KindOf(err) == core.Unavailable && !isRun(err) { // the hub itself: nothing has begun
+		return b.again(it, err, func() outbox.Verdict { return b.answered(it, &work, nil, err) })
+	}
+	return b.answered(it, &work, output, err)
+}
+
+func isRun(err error) bool {
+	_, ok := errors.AsType[*operation.Error](err)
+	return ok
+}
+
+func (b *Bridge) answered(it store.OutboxItem, work *engine.OperationWork, output any, err error) outbox.Verdict {
+	return done(b.change(it.Tenant, it.TaskID, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+		return c.Answer(flow.Answer{Turn: work.Run.Turn, Failed: err != nil, Result: output})
+	}))
+}
