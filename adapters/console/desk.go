@@ -72,6 +72,7 @@ type fact struct{ Label, Value string }
 
 // popView is a page that the agent is shown.
 type popView struct {
+	N      int    // its place among those of the task, which newer ones do not change
 	URL    string // empty: not an address that may be opened
 	Host   string
 	Reused bool // it opens in the tab of the page before
@@ -106,7 +107,8 @@ func (c *Console) work(ctx echo.Context) error {
 		page.InHand = append(page.InHand, card(t, now))
 	}
 	// A page that is to open in the tab of the one before it finds that tab only
-	// when the browser keeps the two together.
+	// when the browser keeps the two together. All others are kept apart by their
+	// links.
 	ctx.Response().Header().Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
 	return c.render(ctx, http.StatusOK, "desk", view{Title: "My work", Section: "work", Data: page})
 }
@@ -155,8 +157,10 @@ func card(t core.Task, now time.Time) cardView {
 	if v.Urgency == "" {
 		v.Urgency = string(t.Priority)
 	}
-	for _, p := range slices.Backward(t.Pops) {
-		v.Pages = append(v.Pages, pop(p, len(v.Pages) == 0, now))
+	for n, p := range slices.Backward(t.Pops) {
+		page := pop(p, now)
+		page.N, page.First = n, n == len(t.Pops)-1
+		v.Pages = append(v.Pages, page)
 	}
 	return v
 }
@@ -193,7 +197,7 @@ func customer(t core.Task) string {
 			return name
 		}
 	}
-	return "an unknown customer"
+	return "Unknown customer"
 }
 
 func service(s core.ServiceRef) string {
@@ -232,8 +236,8 @@ func received(t core.Task) string {
 }
 
 // pop shows a page that the agent is shown.
-func pop(p core.Pop, first bool, now time.Time) popView {
-	v := popView{First: first, New: now.Sub(p.At) < newFor, Reused: p.Target == core.ExistingBrowserTab, For: p.Agent, At: p.At}
+func pop(p core.Pop, now time.Time) popView {
+	v := popView{New: now.Sub(p.At) < newFor, Reused: p.Target == core.ExistingBrowserTab, For: p.Agent, At: p.At}
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		v.Note = "Its address is not that of a web page, so it cannot be opened."

@@ -125,7 +125,7 @@ func TestWork(t *testing.T) {
 	body = b.get("/console/work").body
 	for _, want := range []string{
 		"Ben Brown &lt;script&gt;", "Support &lt;script&gt;", "20 minutes ago", "+4930901820", "10115 Berlin", "35436", "A broken &lt;script&gt;", "It does not start.",
-		"+4915100000", "field@contoso.example", "Very high", "contact priority 3", "2 minutes ago", "an unknown customer", "Hello &lt;script&gt;",
+		"+4915100000", "field@contoso.example", "Very high", "contact priority 3", "2 minutes ago", "Unknown customer", "Hello &lt;script&gt;",
 		`Accept<span class="sr"> task of &#43;4915100000`, `Close task<span class="sr"> of Ben`, `Back to the queue<span class="sr">: task of Ben`,
 		`href="/console/tasks/t1"`, `action="/console/work/t2/accept"`, `hx-get="/console/work"`,
 	} {
@@ -176,7 +176,7 @@ func TestPops(t *testing.T) {
 	require.NotContains(t, list, "ftp:")
 
 	for _, address := range []string{"", "javascript:alert(1)", "data:text/html,x", "//crm.example/x", "https:///x", "https:x", "/console/people", "http://[", "\x00https://x"} {
-		got := pop(core.Pop{URL: address, Target: core.NewBrowserTab}, true, noon)
+		got := pop(core.Pop{URL: address, Target: core.NewBrowserTab}, noon)
 		require.Empty(t, got.URL, address)
 		require.NotEmpty(t, got.Note, address)
 	}
@@ -234,7 +234,7 @@ func TestTaskPage(t *testing.T) {
 		require.Contains(t, body, want)
 	}
 	body = vic.get("/console/tasks/t3").body
-	for _, want := range []string{"Ended", "elsewhere", "Last agent", "u9", "on no other platform"} {
+	for _, want := range []string{"Ended", "elsewhere", "Last agent", "u9", "is on another platform"} {
 		require.Contains(t, body, want)
 	}
 	view := r.desk.tasks["t3"]

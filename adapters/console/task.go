@@ -89,7 +89,10 @@ func (c *Console) task(ctx echo.Context) error {
 		page.Remote.Tone, page.Remote.Label = remoteState(r.State)
 	}
 	for _, platform := range slices.Sorted(maps.Keys(found.Aliases)) {
-		if names := found.Aliases[platform]; len(names) > 0 {
+		names := slices.DeleteFunc(slices.Clone(found.Aliases[platform]), func(name string) bool { // said above
+			return platform == t.Remote.Platform && name == t.Remote.ID
+		})
+		if len(names) > 0 {
 			page.Names = append(page.Names, namesView{placeTitle(platform), names})
 		}
 	}
