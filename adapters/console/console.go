@@ -76,7 +76,8 @@ type Console struct {
 // template does not parse.
 func New(o Options) (*Console, error) {
 	if o.Identity == nil || o.Integrations == nil || o.Authorizations == nil || o.Upstreams == nil || o.Check == nil ||
-		o.Mappings == nil || o.Operations == nil || o.Try == nil || o.Executions == nil || o.Tenant == nil || o.BaseURL == nil || o.Clock == nil || o.Log == nil {
+		o.Mappings == nil || o.Operations == nil || o.Try == nil || o.Executions == nil || o.Desk == nil || o.FindTask == nil || o.Webex == nil ||
+		o.Tenant == nil || o.BaseURL == nil || o.Clock == nil || o.Log == nil {
 		return nil, errors.New("console: all options but the texts are needed")
 	}
 	c := &Console{o: o}

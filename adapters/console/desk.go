@@ -213,10 +213,20 @@ func service(s core.ServiceRef) string {
 func known(t core.Task) []fact {
 	c := t.Customer
 	all := []fact{
-		{"Name", strings.TrimSpace(c.FirstName + " " + c.LastName)}, {"Company", c.Company}, {"Job title", c.JobTitle},
-		{"Department", c.Department}, {"Telephone", c.PrimaryTelNumber}, {"E-mail", c.Email}, {"Messaging", c.IMAddress}, {"User name", c.UPN},
-		{"Street", c.StreetAddress}, {"City", strings.TrimSpace(c.PostCode + " " + c.City)}, {"State", c.State}, {"Country", c.Country},
-		{"Calls from", t.Caller.TelNumber}, {"Customer id", t.CustomerIdentifier},
+		{"Name", strings.TrimSpace(c.FirstName + " " + c.LastName)},
+		{"Company", c.Company},
+		{"Job title", c.JobTitle},
+		{"Department", c.Department},
+		{"Telephone", c.PrimaryTelNumber},
+		{"E-mail", c.Email},
+		{"Messaging", c.IMAddress},
+		{"User name", c.UPN},
+		{"Street", c.StreetAddress},
+		{"City", strings.TrimSpace(c.PostCode + " " + c.City)},
+		{"State", c.State},
+		{"Country", c.Country},
+		{"Calls from", t.Caller.TelNumber},
+		{"Customer id", t.CustomerIdentifier},
 	}
 	for _, v := range c.TelNumbers {
 		all = append(all, fact{v.Name, v.Value})
