@@ -76,6 +76,13 @@ func (r *rig) complaints() []string {
 	return failed
 }
 
+// written counts the groups of writes.
+func (r *rig) written() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.groups
+}
+
 // run runs a worker until stop is called or the test ends.
 func (r *rig) run(w *outbox.Worker) (stop func()) {
 	ctx, cancel := context.WithCancel(r.t.Context())
@@ -154,6 +161,13 @@ func (n *record) handle(_ context.Context, it store.OutboxItem) outbox.Verdict {
 	defer n.mu.Unlock()
 	n.items = append(n.items, it)
 	return outbox.Verdict{Done: true}
+}
+
+// all returns what was done, in that order.
+func (n *record) all() []store.OutboxItem {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.items
 }
 
 func (n *record) payloads(lane string) (texts []string) {

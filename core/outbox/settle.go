@@ -41,11 +41,15 @@ func (w *Worker) settle(ctx context.Context, it store.OutboxItem, lease string, 
 		if err == nil || errors.Is(err, errLost) && unsure { // it was stored when the connection broke
 			return
 		}
-		w.o.Failed("write down what came of an item of the outbox of kind "+it.Kind, err)
-		switch kind := core.KindOf(err); {
+		kind := core.KindOf(err)
+		again := kind == core.Unavailable || kind == core.Uncertain
+		if !again || pause == firstPause { // said once
+			w.o.Failed("write down what came of an item of the outbox of kind "+it.Kind, err)
+		}
+		switch {
 		case errors.Is(err, errLost):
 			return
-		case kind == core.Unavailable, kind == core.Uncertain:
+		case again:
 			unsure = unsure || kind == core.Uncertain
 			if !sleep(ctx, pause) {
 				return // the lease ends soon, and then it is done again

@@ -52,7 +52,7 @@ func TestEachItemIsDoneOnceAndLanesInOrder(t *testing.T) {
 			}
 		}
 		r.empty()
-		require.Len(t, done.items, 500)
+		require.Len(t, done.all(), 500)
 		for lane := range lanes {
 			require.Equal(r.t, []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}, done.payloads(fmt.Sprint(lane)))
 		}
@@ -69,7 +69,7 @@ func TestWhatADeadWorkerLeftIsDone(t *testing.T) {
 		var done record
 		r.run(r.worker(r.db, only(done.handle)))
 		r.empty()
-		require.Len(r.t, done.items, 50)
+		require.Len(r.t, done.all(), 50)
 	})
 }
 
@@ -103,7 +103,7 @@ func TestAStoppedWorkerGivesBackWhatItCouldNotDo(t *testing.T) {
 		r.run(w)
 		r.empty()
 		require.Equal(r.t, []string{"slow"}, done.payloads(""))
-		require.Zero(r.t, done.items[0].Attempts)
+		require.Zero(r.t, done.all()[0].Attempts)
 	})
 }
 
@@ -197,8 +197,8 @@ func TestKindsWithoutAHandlerAreLeftAlone(t *testing.T) {
 		require.Empty(r.t, done.payloads("a"), "the lane keeps its order")
 		r.run(r.worker(r.db, map[string]outbox.Handler{"another replica's": other.handle}))
 		r.empty()
-		require.Len(r.t, done.items, 2)
-		require.Len(r.t, other.items, 1)
+		require.Len(r.t, done.all(), 2)
+		require.Len(r.t, other.all(), 1)
 	})
 }
 
@@ -213,8 +213,8 @@ func TestANewPayloadGoesOnAtOnce(t *testing.T) {
 		})))
 		r.send(store.OutboxItem{Kind: "k", Lane: "a"}, store.OutboxItem{Kind: "k"})
 		r.empty()
-		require.Len(r.t, done.items, 2)
-		require.Equal(r.t, 10, done.items[0].Attempts)
+		require.Len(r.t, done.all(), 2)
+		require.Equal(r.t, 10, done.all()[0].Attempts)
 	})
 }
 
@@ -306,13 +306,16 @@ func TestNothingIsWrittenWhenNothingIsDue(t *testing.T) {
 		var done record
 		w := r.worker(r.db, only(done.handle))
 		r.send(store.OutboxItem{Kind: "k", DueMs: noon.UnixMilli() + 1}, store.OutboxItem{Kind: "other"})
-		before := r.groups
+		if r.db.SQLite() { // where groups are counted
+			require.Eventually(r.t, func() bool { return r.written() == 1 }, 20*time.Second, time.Millisecond)
+		}
+		before := r.written()
 		for range 20 {
 			wait, err := w.Claim(r.t.Context())
 			require.NoError(r.t, err)
 			require.Equal(r.t, time.Millisecond, wait, "until it is due")
 		}
-		require.Equal(r.t, before, r.groups)
+		require.Equal(r.t, before, r.written())
 	})
 }
 
