@@ -129,7 +129,7 @@ func (m *method) fault(version string, err error) verdict {
 			v.Status, v.RetryAfter = meaning.Status, cmp.Or(e.RetryAfter, comeBack)
 		}
 	}
-	if _, ok := errors.AsType[appendError](err); ok && (why == causeUnknown || why == causeState) {
+	if _, ok := errors.AsType[appendError](err); ok && m.Words[causeAppending] != "" && (why == causeUnknown || why == causeState) {
 		why = causeAppending
 	}
 	v.Failure.Code = cmp.Or(v.Failure.Code, meaning.Code)
