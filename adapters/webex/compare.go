@@ -20,7 +20,7 @@ const (
 )
 
 // remoteKinds are the standings of tasks in Webex's list that say something.
-var remoteKinds = map[string]string{ //nolint:gochecknoglobals // a table
+var remoteKinds = map[string]string{
 	"completed": bridge.Ended,
 	"abandoned": bridge.Ended,
 	"assigned":  bridge.Connected,

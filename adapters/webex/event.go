@@ -35,7 +35,7 @@ const (
 
 // eventKinds are the events of subscriptions that say where a task stands. All
 // others are taken and have no effect.
-var eventKinds = map[string]string{ //nolint:gochecknoglobals // a table
+var eventKinds = map[string]string{
 	"task:new":       bridge.Made,
 	"task:failed":    bridge.Failed,
 	"task:parked":    bridge.Parked,
@@ -46,7 +46,7 @@ var eventKinds = map[string]string{ //nolint:gochecknoglobals // a table
 
 // flowKinds are the events of Webex Connect flows, by the word that their types
 // hold: the exact types are not published.
-var flowKinds = []struct{ word, kind string }{ //nolint:gochecknoglobals // a table
+var flowKinds = []struct{ word, kind string }{
 	{"routed", bridge.Connected},
 	{"modified", bridge.Modified},
 	{"closed", bridge.Ended},

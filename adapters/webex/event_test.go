@@ -122,8 +122,10 @@ func TestEventLimits(t *testing.T) {
 	require.Len(t, []rune(eventFailure(eventData{"reason": strings.Repeat("ü", maxEventReason+1)})), maxEventReason+1)
 	named := []any{
 		map[string]any{"name": long, "value": strings.Repeat("v", maxEventVarValue)},
-		map[string]any{"name": long + "x"}, map[string]any{"name": "a", "value": strings.Repeat("v", maxEventVarValue+1)},
-		map[string]any{"name": "twice", "value": "1"}, map[string]any{"name": "twice", "value": "2"},
+		map[string]any{"name": long + "x"},
+		map[string]any{"name": "a", "value": strings.Repeat("v", maxEventVarValue+1)},
+		map[string]any{"name": "twice", "value": "1"},
+		map[string]any{"name": "twice", "value": "2"},
 	}
 	got := eventVariables(named)
 	require.Len(t, got, 2)

@@ -425,9 +425,12 @@ func TestCompare(t *testing.T) {
 		now := r.clock.Now()
 		r.links = map[string]string{"t1": "a", "T2": "b", "t3": "c", "t4": "d", "t5": "e", "t6": core.NewID(now.Add(-time.Hour))}
 		r.webex.tasks = []any{
-			map[string]any{"id": "T1", "status": "completed"}, map[string]any{"id": "t2", "status": "assigned", "owner": "ada"},
-			map[string]any{"id": "t3", "status": "queued"}, map[string]any{"id": "t4", "status": "offered"},
-			map[string]any{"id": "t5", "status": "ABANDONED"}, map[string]any{"id": "t9", "status": "completed"},
+			map[string]any{"id": "T1", "status": "completed"},
+			map[string]any{"id": "t2", "status": "assigned", "owner": "ada"},
+			map[string]any{"id": "t3", "status": "queued"},
+			map[string]any{"id": "t4", "status": "offered"},
+			map[string]any{"id": "t5", "status": "ABANDONED"},
+			map[string]any{"id": "t9", "status": "completed"},
 		}
 		require.Equal(t, "5 of 6 open tasks compared, 2 ended", result())
 		require.Equal(t, now.Add(-24*time.Hour).UnixMilli(), r.webex.inputs[len(r.webex.inputs)-1]["from"])
