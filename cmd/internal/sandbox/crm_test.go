@@ -77,7 +77,7 @@ func (k *keyring) Rejected(context.Context, outbound.Credential, int64) error {
 }
 
 func (k *keyring) Connection(_ context.Context, c outbound.Credential) (integration.Connection, error) {
-	return integration.Connection{Base: k.base(c.Integration), Settings: map[string]string{}}, nil
+	return integration.Connection{Base: k.base(c.Integration), Settings: map[string]string{"org_id": WebexOrg}}, nil
 }
 
 // base is the address of a vendor's API.

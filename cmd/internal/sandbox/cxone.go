@@ -40,7 +40,6 @@ func (v *Vendors) WorkItems() []WorkItem {
 	return slices.Clone(c.items)
 }
 
-//nolint:gochecknoglobals // a table
 var cxServices = regexp.MustCompile(`^/incontactapi/services/v[0-9]+\.0/`)
 
 func (c *cxone) serve(w http.ResponseWriter, r *http.Request, at string) bool {

@@ -9,7 +9,9 @@
 // revocation, and whose account a credential is; and the CRMs behind the sign-in
 // of those that have one, with a few records, their habits of refusing, faults on
 // demand and a ledger of what they were asked. Mappings are the shipped files with
-// the vendors' addresses turned to them.
+// the vendors' addresses turned to them. Among them are a Webex Contact Center,
+// whose tasks, events and agents Vendors.Webex leads, a Webex Engage that makes
+// tasks there, and a CXone that takes work items.
 //
 // A Studio is the scripts of NICE CXone Studio that call a hub with the REST API
 // action, tries of its own included.

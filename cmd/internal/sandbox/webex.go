@@ -129,7 +129,6 @@ func wxRefuse(w http.ResponseWriter, at string, status int, text string) {
 	})
 }
 
-//nolint:gochecknoglobals // tables
 var (
 	wxSubscriptions = regexp.MustCompile(`^/v[12]/(subscriptions|event-types)(/|$)`)
 	wxControl       = regexp.MustCompile(`^/v1/tasks/[^/]+`)

@@ -17,10 +17,10 @@ func (w *Webex) serveNodes(out http.ResponseWriter, r *http.Request, at string, 
 	}
 	in, ok := readObject(r)
 	text := func(name string) string { s, _ := in[name].(string); return s }
-	if parts[2] == "screenpop" && len(parts) == 3 {
+	if parts[1] == "organization" && len(parts) == 4 && parts[3] == "screenpop" {
 		parameters, _ := in["queryParameters"].(map[string]any)
-		if !ok || text("agentId") == "" || text("screenPopUrl") == "" {
-			wxRefuse(out, at, http.StatusBadRequest, "agentId and screenPopUrl are required.")
+		if !ok || text("agentId") == "" || text("screenPopUrl") == "" || r.Header.Get("X-Organization-Id") != parts[2] {
+			wxRefuse(out, at, http.StatusBadRequest, "X-ORGANIZATION-ID, agentId and screenPopUrl are required.")
 			return true
 		}
 		w.pops = append(w.pops, WebexPop{text("agentId"), text("screenPopUrl"), text("target"), parameters})
@@ -54,8 +54,6 @@ func (w *Webex) serveNodes(out http.ResponseWriter, r *http.Request, at string, 
 }
 
 // wxQueues and wxVariables are configured in the organization.
-//
-//nolint:gochecknoglobals // tables
 var (
 	wxQueues = []map[string]any{
 		wxQueueOf(WebexQueue, "Field Service", "WORK_ITEM"),

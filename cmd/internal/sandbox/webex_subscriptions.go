@@ -48,8 +48,6 @@ func (s *wxSubscription) answered(status int) {
 }
 
 // wxTypes are the types of events by resource, in the order of the reference.
-//
-//nolint:gochecknoglobals // a table
 var wxTypes = []string{
 	"agent:login", "agent:logout", "agent:state_change", "agent:channel_state_change", "agent:channelType_state_change", "capture:available",
 	"task:new", "task:connect", "task:connected", "task:parked", "task:on-hold", "task:hold-done", "task:consulting",
@@ -57,7 +55,6 @@ var wxTypes = []string{
 	"task:origin-updated", "task-message:appended", "task-message:append-failed",
 }
 
-//nolint:gochecknoglobals // a table
 var wxVersions = []string{"agent:1.0.0", "agent:2.0.0", "capture:1.0.0", "task:1.0.0", "task-message:1.0.0"}
 
 // serveSubscriptions serves subscriptions and the types of events; the first of

@@ -206,7 +206,6 @@ func (w *Webex) appendMessage(out http.ResponseWriter, r *http.Request, at, id s
 	write(out, http.StatusAccepted, map[string]any{"meta": map[string]any{"orgId": WebexOrg}, "data": map[string]any{"id": event}})
 }
 
-//nolint:gochecknoglobals // a table
 var wxUUID = regexp.MustCompile(`(?i)^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`)
 
 // patchTask sets variables of a task.
