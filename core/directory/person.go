@@ -1,6 +1,9 @@
 package directory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Person returns the user whom a platform calls by the UPN, the e-mail address
 // or the id; case does not count.
@@ -14,4 +17,10 @@ func (t *Tenant) Person(name string) (*User, bool) {
 		}
 	}
 	return nil, false
+}
+
+// HasMember tells whether a user is one of the service's agents; case does not
+// count.
+func (s *Service) HasMember(upn string) bool {
+	return slices.ContainsFunc(s.Members, func(m string) bool { return strings.EqualFold(m, upn) })
 }

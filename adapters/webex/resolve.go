@@ -1,0 +1,114 @@
+package webex
+
+import (
+	"context"
+
+	"tandem/core"
+	"tandem/core/conversation"
+	"tandem/core/directory"
+	"tandem/core/engine"
+	"tandem/core/flow"
+	"tandem/core/operation"
+	"tandem/core/store"
+)
+
+// maxMessageKept bounds what a task keeps of a message, in bytes.
+const maxMessageKept = 4 << 10
+
+// resolve finds the conversation that a message belongs to, in the hub or, for a
+// service of Webex, in Webex Engage.
+func (a *Adapter) resolve(ctx context.Context, k *call) (result, error) {
+	d := k.r.Details
+	service, known := k.tenant.ServiceAt(d.Message.Address)
+	if !known {
+		if service, known = k.tenant.ServiceAt(d.AppID); !known {
+			return result{}, core.InvalidField(detailsField, "no service of the tenant has the address %q", short(d.Message.Address))
+		}
+	}
+	if err := k.tenant.MayRunTasks(k.user, service); err != nil {
+		return result{}, err
+	}
+	if service.Ref().Target == Platform {
+		return a.resolveThere(ctx, k)
+	}
+	workflow, err := a.workflow("mediaType", service, k.r.Modality)
+	if err != nil {
+		return result{}, err
+	}
+	m := d.Message
+	m.Tenant, m.TransID = k.who.Tenant, k.r.TransID
+	room := conversation.New(a.o.DB, a.o.Clock, threads{a, k, service, workflow})
+	found, err := room.Resolve(ctx, m)
+	if err != nil {
+		return result{}, err
+	}
+	return result{why: operationCause[string(found.Operation)], outputs: map[string]any{
+		"transId": k.r.TransID, "taskId": found.TaskID, "conversationOperation": string(found.Operation),
+	}}, nil
+}
+
+// operationCause is what each conversationOperation is to a flow.
+var operationCause = map[string]cause{"created": causeCreated, "reopened": causeReopened, "appended": causeAppended}
+
+// resolveThere asks Webex Engage.
+func (a *Adapter) resolveThere(ctx context.Context, k *call) (result, error) {
+	r := k.r
+	outputs, err := a.remotely(ctx, k, nil, map[string]any{
+		"transId": r.TransID, "flowId": r.FlowID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "details": r.Details.All,
+		"overrideDefaultClose": r.OverrideDefaultClose,
+	})
+	if err != nil {
+		return result{}, err
+	}
+	word, _ := outputs["conversationOperation"].(string)
+	why, ok := operationCause[word]
+	if !ok {
+		return result{}, &core.Error{
+			Kind: core.Uncertain, Code: operation.CodeBrokenAnswer, Message: "Webex Engage did not say what became of the conversation",
+		}
+	}
+	outputs["transId"] = r.TransID
+	return result{why, outputs}, nil
+}
+
+// threads makes the tasks of conversations.
+type threads struct {
+	a        *Adapter
+	k        *call
+	service  *directory.Service
+	workflow *flow.Workflow
+}
+
+// CreateIn makes a task for a message.
+func (t threads) CreateIn(ctx context.Context, tx *store.Tx, m conversation.Message, conversationID string) (string, error) {
+	task := t.k.newTask(t.service.Ref())
+	task.CustomerIdentifier, task.Customer.DisplayName = m.Customer, m.CustomerName
+	task.InitialMessage, task.Mail.Subject = operation.Cut(m.Text, maxMessageKept), m.Subject
+	if m.Channel == conversation.Email {
+		task.Customer.Email, task.Mail.PlainText = m.Customer, task.InitialMessage
+	}
+	task.Parameters = core.MergeNamed(task.Parameters, []core.NamedValue{
+		{Name: "conversationId", Value: conversationID}, {Name: "destination", Value: m.Address}, {Name: "origin", Value: m.Customer},
+	})
+	made, err := t.a.o.Engine.CreateIn(ctx, tx, engine.NewTask{Task: task, Workflow: t.workflow})
+	return made.ID, err
+}
+
+// AppendIn gives a message to a task, whose workflow sees it as the parameter
+// lastMessage.
+func (t threads) AppendIn(ctx context.Context, tx *store.Tx, taskID string, m conversation.Message) (bool, error) {
+	open := true
+	_, err := t.a.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: m.Tenant, ID: taskID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+		if open = c.Task().State != core.StateTerminated; !open {
+			return nil
+		}
+		return c.SetParameters([]core.NamedValue{{Name: "lastMessage", Value: operation.Cut(m.Text, maxMessageKept)}})
+	})
+	if core.KindOf(err) == core.NotFound {
+		return false, nil
+	}
+	if err != nil && core.KindOf(err) != core.Unavailable {
+		err = appendError{err}
+	}
+	return open, err
+}

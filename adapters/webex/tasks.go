@@ -1,0 +1,299 @@
+package webex
+
+import (
+	"context"
+
+	"tandem/core"
+	"tandem/core/engine"
+)
+
+// create makes a task under the id that the flow has chosen. The same id again
+// is the same task.
+func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
+	r := k.r
+	service, err := k.service("destination", r.Destination)
+	if err != nil {
+		return result{}, err
+	}
+	workflow, err := a.workflow("mediaType", service, r.Modality)
+	if err != nil {
+		return result{}, err
+	}
+	n := engine.NewTask{Task: k.newTask(service.Ref()), Workflow: workflow, Platform: Platform, Alias: r.TaskID}
+	if r.Modality == core.ExternalTask {
+		n.MaxOpen = k.tenant.MaxExternalTasks
+	}
+	webex := n.Task.Service.Target == Platform
+	if webex {
+		if err := a.authorized(ctx, k); err != nil {
+			return result{}, err
+		}
+		n.Prepare = func(c *engine.Change) error {
+			c.SetRemote(core.Remote{Platform: Platform, State: core.RemoteRequested})
+			return nil
+		}
+	}
+	var made core.Task
+	_, err = a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) { made = *t; return nil, nil })
+	if err != nil {
+		return result{}, err
+	}
+	if err := k.may(&made); err != nil { // the id may be that of somebody else's task
+		return result{}, err
+	}
+	done := result{outputs: map[string]any{"taskId": r.TaskID, "conversationId": r.ConversationID}}
+	if !webex || made.State == core.StateTerminated {
+		return done, nil
+	}
+	if made.Remote.ID == "" {
+		if err := a.o.Bridge.Create(ctx, k.node(ctx, &made, map[string]any{"taskId": r.TaskID, "mediaType": r.MediaType})); err != nil {
+			return result{}, err
+		}
+	}
+	if a.o.Listening(k.who.Tenant) {
+		_, err = a.await(ctx, k.who.Tenant, made.ID, func(t *core.Task) bool { return t.Remote.State != core.RemoteRequested })
+	}
+	return done, err
+}
+
+// newTask is the task that Create Task asks for.
+func (k *call) newTask(service core.ServiceRef) core.Task {
+	r := k.r
+	t := core.Task{
+		Tenant: k.tenant.Name, TenantID: k.tenant.ID, Service: service, Modality: r.Modality, Direction: r.Direction,
+		CustomerIdentifier: r.CustomerID, Customer: core.Customer{DisplayName: r.CustomerName}, Mail: core.Mail{Subject: r.Subject},
+	}
+	if t.Direction == "" {
+		t.Direction = core.Inbound
+	}
+	switch r.MediaType {
+	case "email":
+		t.Customer.Email = r.Origin
+	case "telephony":
+		t.Caller.TelNumber = r.Origin
+	}
+	attachments := ""
+	if r.HasAttachments {
+		attachments = "true"
+	}
+	for _, p := range []core.NamedValue{
+		{Name: "conversationId", Value: r.ConversationID}, {Name: "mediaChannel", Value: r.MediaChannel},
+		{Name: "destination", Value: r.Destination}, {Name: "origin", Value: r.Origin}, {Name: "sourceNumber", Value: r.SourceNumber},
+		{Name: "chatType", Value: r.ChatType}, {Name: "to", Value: r.To}, {Name: "cc", Value: r.CC}, {Name: "hasAttachments", Value: attachments},
+	} {
+		if p.Value != "" {
+			t.Parameters = append(t.Parameters, p)
+		}
+	}
+	return t
+}
+
+// setVariables sets variables at Webex first, where they can be refused, then
+// as parameters of the task.
+func (a *Adapter) setVariables(ctx context.Context, k *call) (result, error) {
+	t, err := a.open(ctx, k)
+	if err != nil {
+		return result{}, err
+	}
+	values := make([]core.NamedValue, len(k.r.Variables))
+	list := make([]any, len(k.r.Variables))
+	for i, v := range k.r.Variables {
+		values[i] = core.NamedValue{Name: v.Name, Value: v.Value}
+		list[i] = map[string]any{
+			"name": v.Name, "type": v.Type, "value": v.Value, "description": v.Description, "desktopLabel": v.DesktopLabel,
+			"agentViewable": v.AgentViewable, "agentEditable": v.AgentEditable, "global": v.Global,
+		}
+	}
+	if there(&t) {
+		if _, err := a.remotely(ctx, k, &t, map[string]any{"variables": list}); err != nil {
+			return result{}, err
+		}
+	}
+	_, err = a.change(ctx, k, func(c *engine.Change) error { return c.SetParameters(values) })
+	payload := encode(map[string]any{"id": k.r.TaskID, "data": map[string]any{"variables": list}})
+	return result{outputs: map[string]any{"taskId": k.r.TaskID, "responsePayload": payload}}, err
+}
+
+// queue puts a task into a queue: a service of the hub, or a queue of Webex for a
+// task that is there.
+func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
+	t, err := a.open(ctx, k)
+	if err != nil {
+		return result{}, err
+	}
+	r := k.r
+	priority := r.ContactPriority
+	if priority == noPriority {
+		priority = 0
+	}
+	service, known := k.tenant.ServiceAt(r.QueueID)
+	to := t.Service
+	switch {
+	case known:
+		if err := k.tenant.MayRunTasks(k.user, service); err != nil {
+			return result{}, err
+		}
+		to = service.Ref()
+	case t.Service.Target != Platform:
+		return result{}, core.InvalidField("queueId", "no service of the tenant has this UPN or address")
+	}
+	if there(&t) && (!known || to.Target == Platform) {
+		input := map[string]any{
+			"conversationId": r.ConversationID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "priority": r.ContactPriority,
+			"skillRequirements": r.SkillRequirements,
+		}
+		if input["queueId"] = r.QueueID; known {
+			input["queueId"] = service.TargetSettings["queue"]
+		}
+		if _, err := a.remotely(ctx, k, &t, input); err != nil {
+			return result{}, err
+		}
+		if a.o.Listening(k.who.Tenant) {
+			t, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool {
+				return t.State == core.StateQueued || t.State == core.StateOffered || t.State == core.StateConnected
+			})
+			return queued(k, t), err
+		}
+	} else if to.Target == Platform {
+		if err := a.authorized(ctx, k); err != nil {
+			return result{}, err
+		}
+	}
+	t, err = a.change(ctx, k, func(c *engine.Change) error { return c.Queue(to, priority) })
+	return queued(k, t), err
+}
+
+func queued(k *call, t core.Task) result {
+	outputs := map[string]any{"taskId": k.r.TaskID, "agentId": ""}
+	if t.State == core.StateConnected {
+		outputs["agentId"] = t.LastConnectedUser.ID
+	}
+	return result{outputs: outputs}
+}
+
+// routed says that an agent was joined to the conversation: the task is the
+// agent's.
+func (a *Adapter) routed(ctx context.Context, k *call) (result, error) { return a.give(ctx, k, false) }
+
+// modified says that the conversation was passed on.
+func (a *Adapter) modified(ctx context.Context, k *call) (result, error) { return a.give(ctx, k, true) }
+
+func (a *Adapter) give(ctx context.Context, k *call, over bool) (result, error) {
+	t, err := a.open(ctx, k)
+	if err != nil {
+		return result{}, err
+	}
+	agent, err := k.agent(&t)
+	if err != nil {
+		return result{}, err
+	}
+	if _, err := a.notified(ctx, k); err != nil {
+		return result{}, err
+	}
+	_, err = a.change(ctx, k, func(c *engine.Change) error { return c.Connect(agent, over || there(c.Task())) })
+	return result{}, err
+}
+
+// unrouted says that the agent could not be joined: the task waits again.
+func (a *Adapter) unrouted(ctx context.Context, k *call) (result, error) {
+	if _, err := a.notified(ctx, k); err != nil {
+		return result{}, err
+	}
+	_, err := a.change(ctx, k, func(c *engine.Change) error {
+		t := c.Task()
+		if t.State == core.StateConnected && !same(t.LastConnectedUser.ID, k.r.AgentID) && !same(t.LastConnectedUser.UPN, k.r.AgentID) {
+			return nil // somebody else has it meanwhile
+		}
+		return c.Requeue()
+	})
+	return result{}, err
+}
+
+// unmodified says that the conversation could not be passed on: nothing changes.
+func (a *Adapter) unmodified(ctx context.Context, k *call) (result, error) {
+	_, err := a.notified(ctx, k)
+	return result{}, err
+}
+
+// pop shows the task's agent a page, on Webex's desktop and on the hub's.
+func (a *Adapter) pop(ctx context.Context, k *call) (result, error) {
+	t, err := a.open(ctx, k)
+	if err != nil {
+		return result{}, err
+	}
+	agent, err := k.agent(&t)
+	if err != nil {
+		return result{}, err
+	}
+	if there(&t) {
+		query := make(map[string]any, len(k.r.QueryParameters))
+		for _, p := range k.r.QueryParameters {
+			query[p.Name] = p.Value
+		}
+		_, err := a.remotely(ctx, k, &t, map[string]any{
+			"agentId": k.r.AgentID, "screenPopUrl": k.r.ScreenPopURL, "queryParameters": query, "target": string(k.r.Target),
+		})
+		if err != nil {
+			return result{}, err
+		}
+	}
+	name := agent.UPN
+	if name == "" {
+		name = agent.ID
+	}
+	_, err = a.change(ctx, k, func(c *engine.Change) error {
+		return c.Show(core.Pop{URL: k.r.page(), Target: k.r.Target, Agent: name})
+	})
+	return result{}, err
+}
+
+// close ends a task. One that has ended is closed already.
+func (a *Adapter) close(ctx context.Context, k *call) (result, error) {
+	t, err := a.task(ctx, k)
+	if err != nil || t.State == core.StateTerminated {
+		return result{}, err
+	}
+	if !there(&t) {
+		return result{}, a.end(ctx, k, false)
+	}
+	_, err = a.remotely(ctx, k, &t, map[string]any{
+		"conversationId": k.r.ConversationID, "mediaType": k.r.MediaType, "mediaResourceId": k.r.ConversationID,
+	})
+	switch {
+	case err != nil:
+		return result{}, err
+	case !a.o.Listening(k.who.Tenant):
+		return result{}, a.end(ctx, k, true)
+	}
+	_, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool { return t.State == core.StateTerminated })
+	return result{}, err
+}
+
+func (a *Adapter) end(ctx context.Context, k *call, byRemote bool) error {
+	_, err := a.change(ctx, k, func(c *engine.Change) error { c.Terminate(byRemote); return nil })
+	return err
+}
+
+// closed says that the conversation was closed.
+func (a *Adapter) closed(ctx context.Context, k *call) (result, error) {
+	t, err := a.task(ctx, k)
+	if err != nil || t.State == core.StateTerminated {
+		return result{}, err
+	}
+	if _, err := a.notified(ctx, k); err != nil {
+		return result{}, err
+	}
+	return result{}, a.end(ctx, k, there(&t))
+}
+
+// unclosed says that the conversation could not be closed: the task stays, and
+// says why.
+func (a *Adapter) unclosed(ctx context.Context, k *call) (result, error) {
+	if _, err := a.notified(ctx, k); err != nil {
+		return result{}, err
+	}
+	_, err := a.change(ctx, k, func(c *engine.Change) error {
+		return c.SetParameters([]core.NamedValue{{Name: "closeReason", Value: k.r.Reason}, {Name: "closeReasonCode", Value: k.r.ReasonCode}})
+	})
+	return result{}, err
+}

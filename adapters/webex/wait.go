@@ -1,0 +1,140 @@
+package webex
+
+import (
+	"context"
+	"math"
+	"strings"
+	"time"
+
+	"tandem/core"
+	"tandem/core/store"
+)
+
+// The vendor's rule for waiting times: the average of a minute counts when the
+// times in it differ by no more than this part of it, and there is an estimate
+// when so many of the minutes have one.
+const (
+	maxDeviation = 0.15
+	minMinutes   = 0.80
+)
+
+// position tells where a contact stands in a queue, and how long it will wait.
+func (a *Adapter) position(ctx context.Context, k *call) (result, error) {
+	service, known := k.tenant.ServiceAt(k.r.QueueID)
+	switch {
+	case known && service.Ref().Target == Platform && service.TargetSettings["queue"] != "":
+		return a.positionThere(ctx, k, service.TargetSettings["queue"])
+	case known:
+		if err := k.tenant.MayRunTasks(k.user, service); err != nil {
+			return result{}, err
+		}
+		return a.positionHere(ctx, k, strings.ToLower(service.UPN))
+	case strings.Contains(k.r.QueueID, "@"):
+		return result{}, core.InvalidField("queueId", "no service of the tenant has this UPN or address")
+	}
+	return a.positionThere(ctx, k, k.r.QueueID)
+}
+
+// positionThere asks Webex.
+func (a *Adapter) positionThere(ctx context.Context, k *call, queue string) (result, error) {
+	var about *core.Task
+	if k.r.TaskID != "" {
+		t, err := a.task(ctx, k)
+		if err != nil {
+			return result{}, err
+		}
+		about = &t
+	}
+	outputs, err := a.remotely(ctx, k, about, map[string]any{"queueId": queue, "lookbackMinutes": k.r.LookbackMinutes})
+	if err != nil {
+		return result{}, err
+	}
+	done := result{outputs: outputs}
+	if n, ok := number(outputs["estimatedWaitTime"]); !ok || n < 0 {
+		done.why = causeInsufficient
+	}
+	return done, nil
+}
+
+// number reads what an operation gave as a number.
+func number(v any) (float64, bool) {
+	switch n := v.(type) {
+	case int:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	return 0, false
+}
+
+// positionHere asks the hub's own queue. A contact that is not in it is told
+// where it would come.
+func (a *Adapter) positionHere(ctx context.Context, k *call, queue string) (result, error) {
+	position, err := a.o.DB.QueueLength(ctx, k.who.Tenant, queue)
+	if err != nil {
+		return result{}, err
+	}
+	position++
+	if k.r.TaskID != "" {
+		t, err := a.task(ctx, k)
+		if err != nil {
+			return result{}, err
+		}
+		row, err := a.o.DB.Task(ctx, t.ID)
+		if err != nil {
+			return result{}, err
+		}
+		if row.Queue == queue {
+			if position, err = a.o.DB.QueuePosition(ctx, k.who.Tenant, queue, row.Rank); err != nil {
+				return result{}, err
+			}
+		}
+	}
+	now := a.o.Clock.Now()
+	window := time.Duration(k.r.LookbackMinutes) * time.Minute
+	times, err := a.o.DB.QueueTimes(ctx, k.who.Tenant, queue, now.Add(-window))
+	if err != nil {
+		return result{}, err
+	}
+	outputs := map[string]any{"positionInQueue": position, "estimatedWaitTime": -1, "status": "success", "reasonCode": "", "reason": ""}
+	estimate, ok := estimateOf(times, now, k.r.LookbackMinutes)
+	if !ok {
+		outputs["status"], outputs["reasonCode"] = "insufficientData", "INSUFFICIENT_DATA"
+		outputs["reason"] = "too few contacts were answered lately, or their waiting times differ too much"
+		return result{why: causeInsufficient, outputs: outputs}, nil
+	}
+	outputs["estimatedWaitTime"] = estimate
+	return result{outputs: outputs}, nil
+}
+
+// estimateOf is the average, in milliseconds, of the waiting times of a window of
+// minutes that ends now, by the vendor's rule. The average of a minute is that of
+// the contacts answered in it and in the four before it: queues of a site do not
+// answer one each minute.
+func estimateOf(times []store.QueueTime, now time.Time, minutes int) (int64, bool) {
+	const around = 5
+	valid, total := 0, 0.0
+	for minute := range minutes {
+		end := now.Add(-time.Duration(minute) * time.Minute).UnixMilli()
+		begin := end - (around * time.Minute).Milliseconds()
+		var count, sum, squares float64
+		for _, t := range times {
+			if t.LeftMs > begin && t.LeftMs <= end {
+				w := float64(t.WaitedMs)
+				count, sum, squares = count+1, sum+w, squares+w*w
+			}
+		}
+		if count == 0 {
+			continue
+		}
+		mean := sum / count
+		if deviation := math.Sqrt(max(0, squares/count-mean*mean)); deviation <= maxDeviation*mean {
+			valid, total = valid+1, total+mean
+		}
+	}
+	if minutes == 0 || float64(valid) < minMinutes*float64(minutes) {
+		return 0, false
+	}
+	return int64(total / float64(valid)), true
+}
+
