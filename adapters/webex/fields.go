@@ -45,7 +45,7 @@ type field struct {
 
 // fields are all fields of all methods.
 var fields = map[string]field{
-	"taskId":            id("the task; `id` is another name", func(r *request) *string { return &r.TaskID }, "id"),
+	"taskId":            id("the task; a UUID that you choose in Create Task; `id` is another name", func(r *request) *string { return &r.TaskID }, "id"),
 	"conversationId":    id("the conversation of the task", func(r *request) *string { return &r.ConversationID }),
 	"destination":       id("app id, service number, mailbox, or a service's UPN", func(r *request) *string { return &r.Destination }),
 	"mediaType":         {nil, "Social, Email, Chat, Telephony or Work Item", readMediaType},

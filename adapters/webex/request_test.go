@@ -170,7 +170,7 @@ func TestDecodeWireBodies(t *testing.T) {
 		{"piq-ewt/fetch", `{"queueid":"q","taskid":"t","loopbackminutes":"5"}`},
 		{"piq-ewt/fetch", `{"queue id":"q","task id":"t","lookback minutes":240}`},
 		{"routed-notification/accept", `{"TASK ID":"t","ID":"t","AGENT ID":"a","QUEUE ID":"q","MEDIA RESOURCE ID":"m","MEDIA TYPE":"social"}`},
-		{"modify-notification/reject", `{"TASK ID":"t","AGENT ID":"a","MEDIA RESOURSE ID":"m","MEDIA TYPE":"email","REASON":"r","REASON CODE":"12"}`},
+		{"modify-notification/reject", `{"TASK ID":"t","AGENT ID":"a","MEDIA RESOURSE ID":"m","MEDIA TYPE":"email","REASON":"r","REASON CODE":"12"}`}, //nolint:misspell // the vendor's spelling
 		{"screen-pop/pop", `{"transid":"t","agentId":"a","screenPopUrl":"www.google.com","target":"sameBrowserTab","queryParameters":{"customerId":"..","operation":".."}}`},
 		{"screen-pop/pop", `{"TASK ID":"t","AGENT ID":"a","SCREENPOP URL":"http://x.example/","QUERY PARAMS":"{}","Display Settings":"Inside Desktop"}`},
 		{"close-task/close", `{"Task Id":"t","tenant_identifier":"x","Conversation ID":"c","Media Type":"chat","webhookurl":"https://h.example/cb"}`},

@@ -25,7 +25,8 @@ func TestVariables(t *testing.T) {
 		{map[string]any{"value": " two\nlines "}, variable{Name: "order", Type: "String", Value: " two\nlines "}, ""},
 		{
 			map[string]any{"type": "boolean", "value": "TRUE", "description": "é", "desktopLabel": "Über", "agentViewable": true, "agentEditable": "true"},
-			variable{Name: "order", Type: "Boolean", Value: "true", Description: "é", DesktopLabel: "Über", AgentViewable: true, AgentEditable: true}, "",
+			variable{Name: "order", Type: "Boolean", Value: "true", Description: "é", DesktopLabel: "Über", AgentViewable: true, AgentEditable: true},
+			"",
 		},
 		{map[string]any{"type": "Integer", "value": -5}, variable{Name: "order", Type: "Integer", Value: "-5"}, ""},
 		{map[string]any{"type": "DECIMAL", "value": 12.5}, variable{Name: "order", Type: "Decimal", Value: "12.5"}, ""},
