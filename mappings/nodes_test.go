@@ -60,3 +60,22 @@ func TestShippedMethods(t *testing.T) {
 		"resolve-conversation/resolve": "Resolve Conversation",
 	}, titles)
 }
+
+// TestContosoAddresses: what customers of the sample write to leads to it.
+func TestContosoAddresses(t *testing.T) {
+	t.Parallel()
+	contoso, ok := load(t).Tenant("contoso")
+	require.True(t, ok)
+	for destination, upn := range map[string]string{
+		"APP-CHAT-1": "support@contoso.example", "Support@contoso-mail.example": "support@contoso.example",
+		"+12025550100": "support@contoso.example", "+12025550150": "field@contoso.example",
+	} {
+		s, ok := contoso.ServiceAt(destination)
+		require.True(t, ok, destination)
+		require.Equal(t, upn, s.UPN, destination)
+	}
+	field, _ := contoso.Service("field@contoso.example")
+	require.Equal(t, "webex", field.Ref().Target)
+	require.NotEmpty(t, field.TargetSettings["entryPoint"])
+	require.NotEmpty(t, field.TargetSettings["queue"])
+}
