@@ -30,14 +30,15 @@ type rig struct {
 	db    *store.DB
 	clock *coretest.Clock
 	made  atomic.Int64
-	fail  error // of the next change of a task, after it was written
+	fail  error  // of the next change of a task, after it was written
+	wrote func() // called after a change of a task was written, before it ends
 }
 
 // both runs a test on an empty database of each dialect.
 func both(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	pgtest.Both(t, func(t *testing.T, url string) {
-		r := &rig{clock: coretest.NewClock(noon)}
+		r := &rig{clock: coretest.NewClock(noon), wrote: func() {}}
 		db, err := store.Open(t.Context(), store.Options{URL: url, Clock: r.clock})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -54,6 +55,7 @@ func (r *rig) CreateIn(ctx context.Context, tx *store.Tx, m conversation.Message
 		ID: id, Tenant: m.Tenant, Modality: core.ExternalTask, Workflow: conversationID, Cursor: []byte{}, Data: []byte(m.Text),
 	})
 	if err == nil {
+		r.wrote()
 		err = r.fail
 	}
 	return id, err
@@ -69,7 +71,19 @@ func (r *rig) AppendIn(ctx context.Context, tx *store.Tx, taskID string, m conve
 	if err := tx.UpdateTask(ctx, task); err != nil {
 		return false, err
 	}
+	r.wrote()
 	return true, r.fail
+}
+
+// awaitWaiting returns when a transaction waits for another's lock. On SQLite,
+// where one runs after the other, there is nothing to wait for.
+func (r *rig) awaitWaiting(t *testing.T) {
+	t.Helper()
+	waiting := r.db.SQLite()
+	for !waiting {
+		require.NoError(t, r.db.SQL().QueryRowContext(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting))
+	}
 }
 
 // end ends a task.

@@ -83,7 +83,7 @@ func TestRules(t *testing.T) {
 			{m: email("ann@x.example", "box@y.example", "Re: Order", "<7@x>", "<unknown@x>"), operation: appended, like: 0},
 			{m: email("ann@x.example", "box@y.example", "Order", "<8@x>", "<6@x>"), operation: appended, like: 5},
 			{m: in("fabrikam", email("ann@x.example", "box@y.example", "Order", "<1@x>", "<1@x>")), operation: created, like: 8},
-			{m: email("ann@x.example", "box@y.example", "", "<9@x>", strings.Repeat("<no@x>", 1000)+"<8@x>"), operation: appended, like: 5},
+			{m: email("ann@x.example", "box@y.example", "", "<9@x>", strings.Repeat("<no@x>", 70_000)+"<8@x>"), operation: appended, like: 5},
 			{m: email("ann@x.example", "box@y.example", "Open", "<10@x>", "<"), operation: created, like: 10},
 		},
 		"only e-mails answer": {
@@ -216,36 +216,63 @@ func TestManyAtOnceMakeOneConversation(t *testing.T) {
 	}
 }
 
-func TestManyAtOnceAfterTheEndMakeOneTask(t *testing.T) {
+// The second call comes while the first has written and not ended.
+func TestACallWaitsForTheOneBefore(t *testing.T) {
 	for name, c := range map[string]struct {
-		m    conversation.Message
-		want conversation.Operation
+		m     conversation.Message
+		known bool // before the two calls
+		ended bool
+		trans string // of both calls
+		want  conversation.Operation
+		then  conversation.Operation
 	}{
-		"chat":   {chat("ann", "app", "1"), created},
-		"social": {social("ann", "shop"), reopened},
+		"new":                   {m: chat("ann", "app", "1"), want: created, then: appended},
+		"a chat has ended":      {m: chat("ann", "app", "1"), known: true, ended: true, want: created, then: appended},
+		"open":                  {m: social("ann", "shop"), known: true, want: appended, then: appended},
+		"ended":                 {m: social("ann", "shop"), known: true, ended: true, want: reopened, then: appended},
+		"a reply, ended":        {m: email("ann", "box", "", "1@x", "<1@x>"), known: true, ended: true, want: reopened, then: appended},
+		"repeated, new":         {m: social("ann", "shop"), trans: "1", want: created, then: created},
+		"repeated, open":        {m: social("ann", "shop"), trans: "1", known: true, want: appended, then: appended},
+		"repeated, ended":       {m: social("ann", "shop"), trans: "1", known: true, ended: true, want: reopened, then: reopened},
+		"repeated, ended, chat": {m: chat("ann", "app", "1"), trans: "1", known: true, ended: true, want: created, then: created},
 	} {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, r *rig) {
-				r.end(t, r.resolve(t, c.m).TaskID)
-				const calls = 16
-				found := make(chan conversation.Resolved, calls)
-				errs := make(chan error, calls)
-				for range calls {
-					go func() {
-						res, err := r.Resolve(t.Context(), c.m)
-						found <- res
-						errs <- err
-					}()
+				texts := 0
+				if c.known {
+					res := r.resolve(t, c.m)
+					if c.ended {
+						r.end(t, res.TaskID)
+					} else {
+						texts++
+					}
 				}
-				operations, tasks := map[conversation.Operation]int{}, map[string]bool{}
-				for range calls {
-					require.NoError(t, <-errs)
-					res := <-found
-					operations[res.Operation]++
-					tasks[res.TaskID] = true
+				m := c.m // the other database's test has the same
+				m.TransID = c.trans
+				second := make(chan conversation.Resolved, 1)
+				errs := make(chan error, 1)
+				var once sync.Once
+				r.wrote = func() {
+					once.Do(func() {
+						go func() {
+							res, err := r.Resolve(t.Context(), m)
+							second <- res
+							errs <- err
+						}()
+						r.awaitWaiting(t)
+					})
 				}
-				require.Equal(t, map[conversation.Operation]int{c.want: 1, appended: calls - 1}, operations)
-				require.Len(t, tasks, 1)
+				first := r.resolve(t, m)
+				require.NoError(t, <-errs)
+				require.Equal(t, c.want, first.Operation)
+				repeated := c.trans != ""
+				require.Equal(t, conversation.Resolved{
+					Operation: c.then, TaskID: first.TaskID, ConversationID: first.ConversationID, Repeated: repeated,
+				}, <-second)
+				if texts++; !repeated {
+					texts++
+				}
+				require.Len(t, r.texts(t, first.TaskID), texts)
 			})
 		})
 	}
