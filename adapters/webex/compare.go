@@ -44,18 +44,37 @@ func (k *Keeper) Compare(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		result := k.compare(ctx, row.Tenant)
-		at := k.o.Clock.Now()
-		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
-		err := k.o.DB.Write(saving, func(ctx context.Context, tx *store.Tx) error {
-			return tx.SaveComparison(ctx, row.ID, at, result)
-		})
-		cancel()
-		if err != nil {
+		if err := k.compareFor(ctx, row); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// CompareOne is Compare for one tenant, whose subscription must have been made.
+// Errors are also NotConfigured and NeedsAuthorization.
+func (k *Keeper) CompareOne(ctx context.Context, tenant string) error {
+	if err := k.usable(tenant); err != nil {
+		return err
+	}
+	row, err := k.o.DB.SubscriptionOf(ctx, tenant)
+	if err != nil {
+		if core.KindOf(err) == core.NotFound {
+			return core.Errorf(core.NotConfigured, "There is no subscription yet: check it first.")
+		}
+		return err
+	}
+	return k.compareFor(ctx, row)
+}
+
+func (k *Keeper) compareFor(ctx context.Context, row store.Subscription) error {
+	result := k.compare(ctx, row.Tenant)
+	at := k.o.Clock.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
+	return k.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.SaveComparison(ctx, row.ID, at, result)
+	})
 }
 
 // compare says what came of one tenant.

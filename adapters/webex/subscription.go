@@ -128,6 +128,14 @@ type SubscriptionState struct {
 	Created                      time.Time
 }
 
+// SecretSince is when its secret was made.
+func (s SubscriptionState) SecretSince() time.Time {
+	if s.OldSecretUntil.IsZero() {
+		return s.Created
+	}
+	return s.OldSecretUntil.Add(-oldSecretLife)
+}
+
 // State returns how a tenant's subscription stands; false when there is none.
 func (k *Keeper) State(ctx context.Context, tenant string) (SubscriptionState, bool) {
 	s, err := k.o.DB.SubscriptionOf(ctx, tenant)

@@ -42,7 +42,7 @@ type settings struct {
 	TLSKeyFile       *string `help:"Its key." placeholder:"FILE"`
 	TrustedProxies   *string `help:"Networks of proxies whose X-Forwarded headers count, comma-separated." placeholder:"CIDR,..."`
 	AllowHosts       *string `help:"host:port pairs that callbacks and calls may reach beside public https, comma-separated." placeholder:"HOST:PORT,..."`
-	CallbackHosts    *string `help:"Hosts of Power Automate callbacks (*.logic.azure.com,*.environment.api.powerplatform.com)." placeholder:"HOST,..."`
+	CallbackHosts    *string `help:"Hosts of callbacks of Power Automate and Webex Connect (*.logic.azure.com,*.environment.api.powerplatform.com,*.webexconnect.io)." placeholder:"HOST,..."`
 	EntraIssuer      *string `help:"Issuer of Entra ID tokens; may hold {tenantid}. Empty: keys only." placeholder:"URL"`
 	EntraAudience    *string `help:"Audiences that Entra ID tokens may have, comma-separated." placeholder:"ID,..."`
 	EntraJWKSURL     *string `name:"entra-jwks-url" help:"Keys of the issuer (from its discovery document)." placeholder:"URL"`
@@ -91,7 +91,7 @@ func defaults() map[string]any {
 		"admin-listen":      "127.0.0.1:8081",
 		"data-dir":          "data",
 		"log-level":         "info",
-		"callback-hosts":    "*.logic.azure.com,*.environment.api.powerplatform.com",
+		"callback-hosts":    "*.logic.azure.com,*.environment.api.powerplatform.com,*.webexconnect.io",
 		"retention":         "720h",
 		"unsafe-durability": "false",
 	}

@@ -82,6 +82,7 @@ func (h *hub) authorizationChanged(a integration.Authorization) {
 		return
 	}
 	log.Info("authorization changed", "status", string(a.Status))
+	h.webexChanged(a)
 }
 
 func (h *hub) authorizationEnds(a integration.Authorization) {
@@ -96,16 +97,18 @@ func (h *hub) breakerChanged(u outbound.Upstream) {
 	h.log.Warn("circuit breaker changed", "state", string(u.State), "integrations", u.Names, "host", u.Host, "tenant", u.Tenant, "failures", u.Failures)
 }
 
+// tenants are the names of all tenants.
+func (h *hub) tenants() []string {
+	var names []string
+	for _, t := range h.mapped.directory().Tenants() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
 // people builds the console and mounts it.
 func (h *hub) people() error {
-	tenants := func() []string {
-		var names []string
-		for _, t := range h.mapped.directory().Tenants() {
-			names = append(names, t.Name)
-		}
-		return names
-	}
-	o := identity.Options{DB: h.db, Clock: h.clock, Sealer: h.sealer, Tenants: tenants, Foreign: h.foreign}
+	o := identity.Options{DB: h.db, Clock: h.clock, Sealer: h.sealer, Tenants: h.tenants, Foreign: h.foreign}
 	label := ""
 	if h.config.OIDCIssuer != "" {
 		signOn, err := h.signOn()
@@ -126,6 +129,7 @@ func (h *hub) people() error {
 		},
 		BaseURL:  func() string { base, _ := h.base(); return base }, // without one the console is wherever it was called
 		Mappings: h.mappingState, Operations: h.mapped.operations, Try: h.try, Executions: h.recorder,
+		Desk: desk{h}, FindTask: h.find, Webex: webexPage{h},
 		Check: h.check, SingleSignOn: label, Clock: h.clock, Version: version, Log: h.log,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"tandem/core/conversation"
 	"tandem/core/directory"
 	"tandem/core/engine"
 	"tandem/core/execution"
@@ -18,6 +19,8 @@ func (h *hub) duties() []jobs.Duty {
 		{Name: "prune", Every: 10 * time.Minute, Do: h.prune},
 		{Name: "reseal", Every: 30 * time.Second, Do: h.reseal},
 		{Name: "warn of authorizations that end", Every: time.Minute, Do: h.authorizations.Warn},
+		{Name: "keep subscriptions at Webex", Every: time.Minute, Do: func(ctx context.Context) error { return h.webex.Keep(ctx) }},
+		{Name: "compare open tasks with Webex", Every: 10 * time.Minute, Do: func(ctx context.Context) error { return h.webex.Compare(ctx) }},
 	}
 }
 
@@ -39,6 +42,13 @@ func (h *hub) prune(ctx context.Context) error {
 		},
 		func(ctx context.Context, tx *store.Tx) (int, error) {
 			return tx.PruneBusinessKeys(ctx, now.Add(-directory.MaxDeduplicateWindow), step)
+		},
+		func(ctx context.Context, tx *store.Tx) (int, error) { return tx.PruneRemoteEvents(ctx, kept, step) },
+		func(ctx context.Context, tx *store.Tx) (int, error) {
+			return tx.PruneQueueTimes(ctx, now.Add(-24*time.Hour), step)
+		},
+		func(ctx context.Context, tx *store.Tx) (int, error) {
+			return tx.PruneConversations(ctx, now.Add(-conversation.Keep), step)
 		},
 	} {
 		for more := true; more; {

@@ -102,8 +102,32 @@ func check(set *mapping.Set) (contents, []mapping.Finding) {
 	c.configurations, found = cxone.Load(set, c.integrations, c.operations, tenants)
 	findings = append(findings, found...)
 	if len(findings) == 0 {
-		findings = c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows)))
+		findings = slices.Concat(
+			c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows))), flow.Check(c.flows, c.inputs), c.integrations.CheckNodes(c.names),
+		)
 	}
 	mapping.Sort(findings)
 	return c, findings
+}
+
+// inputs are the names of an operation's inputs.
+func (c *contents) inputs(integration, name string) (inputs []string, ok bool) {
+	op, ok := c.operations.Operation(integration, name)
+	if !ok {
+		return nil, false
+	}
+	for _, in := range op.Inputs {
+		inputs = append(inputs, in.Name)
+	}
+	return inputs, true
+}
+
+// names are those of an integration's operations.
+func (c *contents) names(integration string) (names []string) {
+	for _, op := range c.operations.All() {
+		if op.Integration == integration {
+			names = append(names, op.Name)
+		}
+	}
+	return names
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"time"
@@ -19,8 +18,10 @@ import (
 	"tandem/adapters/console/identity"
 	"tandem/adapters/cxone"
 	"tandem/adapters/powerautomate"
+	"tandem/adapters/webex"
 	"tandem/authstore"
 	"tandem/core"
+	"tandem/core/bridge"
 	"tandem/core/delivery"
 	"tandem/core/engine"
 	"tandem/core/execution"
@@ -28,6 +29,7 @@ import (
 	"tandem/core/observe"
 	"tandem/core/operation"
 	"tandem/core/outbound"
+	"tandem/core/outbox"
 	"tandem/core/server"
 	"tandem/core/store"
 )
@@ -75,7 +77,12 @@ type hub struct {
 	identity       *identity.Identity
 	console        *console.Console
 	engine         *engine.Engine
+	hosts          *outbound.Hosts // that flows may be at
+	sign           delivery.Sign
 	deliverer      *delivery.Deliverer
+	outbox         *outbox.Worker
+	bridge         *bridge.Bridge
+	webex          *webex.Keeper
 	runner         *runner
 	recorder       *execution.Recorder
 	answers        *execution.FirstAnswers
@@ -119,21 +126,17 @@ func (h *hub) open(ctx context.Context) (err error) {
 
 // rooms builds the rooms behind the adapters.
 func (h *hub) rooms(ctx context.Context) (err error) {
-	c := h.config
 	if err := h.connections(); err != nil {
 		return err
 	}
-	hosts, err := outbound.NewHosts(c.CallbackHosts, c.AllowHosts)
-	if err != nil {
+	if err := h.deliveries(powerautomate.Render); err != nil {
 		return err
 	}
-	h.deliverer = delivery.New(delivery.Options{
-		DB: h.db, Clock: h.clock, Sender: h.outbound, Hosts: hosts, Sealer: h.sealer,
-		Sign: newSigners(h.db, h.sealer).sign, Render: powerautomate.Render, May: h.mayReceive,
-		Chance: rand.Float64, Observe: h.attempted, Failed: h.failed,
-	})
-	h.engine = engine.New(engine.Options{DB: h.db, Clock: h.clock, Deliver: h.deliverer.Wake, Observe: h.happened})
-	if h.mapped, err = loadMappings(ctx, mappingFiles(c)(), h.engine, h.clock); err != nil {
+	h.engine = engine.New(engine.Options{DB: h.db, Clock: h.clock, Deliver: h.deliverer.Wake, Outbox: h.wake, Observe: h.happened})
+	if err := h.engine.Keep(ctx, webex.Workflows()); err != nil {
+		return err
+	}
+	if h.mapped, err = loadMappings(ctx, mappingFiles(h.config)(), h.engine, h.clock); err != nil {
 		return err
 	}
 	h.recorder = execution.NewRecorder(execution.Options{DB: h.db, Clock: h.clock, Failed: h.failed})
@@ -235,6 +238,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 	if h.admins, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return fmt.Errorf("listen for admins: %w", err)
 	}
+	h.platforms(callers)
 	return h.people()
 }
 
@@ -293,6 +297,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow could not be stepped", "task", id, "error", err) })
 		return nil
 	})
+	work.Go(func() error { h.outbox.Run(rooms); return nil })
 	work.Go(func() error { h.recorder.Run(rooms); return nil })
 	work.Go(func() error { h.watchKeys(rooms); return nil })
 	work.Go(func() error { h.authorizations.Run(rooms); return nil })

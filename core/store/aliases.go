@@ -40,3 +40,19 @@ func (db *DB) AliasesOf(ctx context.Context, taskID string) (map[string][]string
 	}
 	return aliases, err
 }
+
+// OpenAliases returns the tasks of a tenant that have not ended, by the names
+// that they have on a platform.
+func (db *DB) OpenAliases(ctx context.Context, tenant, platform string) (map[string]string, error) {
+	var rows []struct {
+		Alias  string
+		TaskID string `db:"task_id"`
+	}
+	err := db.list(ctx, &rows, `SELECT a.alias, a.task_id FROM aliases a JOIN tasks t ON t.id = a.task_id
+		WHERE a.tenant = ? AND a.platform = ? AND t.ended_ms IS NULL`, tenant, platform)
+	links := make(map[string]string, len(rows))
+	for _, r := range rows {
+		links[r.Alias] = r.TaskID
+	}
+	return links, err
+}

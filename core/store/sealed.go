@@ -15,6 +15,9 @@ var sealedColumns = []SealedColumn{
 	{"triggers", "id", "url", "tenant || '/triggers:' || id || ':url'", "ended_ms IS NULL"},
 	{"authorizations", "id", "secrets", "tenant || '/authorizations:' || id || ':secrets'", "secrets IS NOT NULL"},
 	{"authorizations", "id", "tokens", "tenant || '/authorizations:' || id || ':tokens'", "tokens IS NOT NULL"},
+	{"subscriptions", "id", "secret", "'webex/subscription/' || id", "id <> ''"},
+	{"subscriptions", "id", "old_secret", "'webex/subscription/' || id", "old_secret IS NOT NULL"},
+	{"outbox", "id", "payload", "'webex/call/' || tenant", "kind = 'node'"},
 	{"settings", "name", "value", "substr(name, 16) || '/settings:webhook-secret:value'", "name LIKE 'webhook-secret/%'"},
 	{"settings", "name", "value", "'authstore:check'", "name = 'master-key-check'"},
 }
