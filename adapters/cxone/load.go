@@ -98,7 +98,7 @@ type cardField struct {
 }
 
 // Load makes configurations of the files of a set that stand in cxone/, apart
-// from its integration.yaml, and returns everything that is wrong with them,
+// from its integration.yaml and its operations, and returns everything that is wrong with them,
 // sorted. tenants are the names that the directory knows. With findings the
 // configurations are not good for serving.
 func Load(set *mapping.Set, integrations *integration.Catalogue, operations *operation.Catalogue, tenants []string) (*Configurations, []mapping.Finding) {
@@ -106,7 +106,7 @@ func Load(set *mapping.Set, integrations *integration.Catalogue, operations *ope
 	ids := map[string]holder{}
 	var findings []mapping.Finding
 	for _, f := range set.Under(folder) {
-		if f.Path == folder+"/integration.yaml" {
+		if f.Path == folder+"/integration.yaml" || operation.Owns(f) {
 			continue
 		}
 		l := loader{file: f, ids: ids, integrations: integrations, operations: operations}

@@ -80,15 +80,21 @@ func TestLoadFindings(t *testing.T) {
 	}
 }
 
+// TestEveryOtherFileOfTheFolderIsConfigurations but the operations of CXone itself.
 func TestEveryOtherFileOfTheFolderIsConfigurations(t *testing.T) {
 	t.Parallel()
 	for path, text := range map[string]string{
-		"cxone/entities.yaml": "entities: []", "cxone/signal.yaml": "title: x\noutput: {}",
-		"cxone/signal_test.yaml": "tests: []", "cxone/deep/x.yaml": "enabled: true",
+		"cxone/entities.yaml": "entities: []", "cxone/signal.yaml": "title: x",
+		"cxone/signal_test.yaml": "test: []", "cxone/deep/x.yaml": "enabled: true",
 	} {
 		texts := files()
 		texts[path] = text
 		_, findings := load(t, texts)
 		require.Contains(t, findings, path+`:1:1: "tenant" is missing`)
 	}
+	texts := files()
+	texts["cxone/signal.yaml"] = "title: x\noutput: {a: 1}"
+	texts["cxone/signal_test.yaml"] = "tests: [{name: a, result: {a: 1}}]"
+	_, findings := load(t, texts)
+	require.Empty(t, findings)
 }

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tandem/core/mapping"
+	"tandem/core/operation"
 	"tandem/mappings"
 )
 
@@ -130,7 +131,7 @@ func kindOf(t *testing.T, f mapping.File) string {
 		return "entities"
 	case strings.HasSuffix(name, "_test.yaml"):
 		return "operation-test"
-	case folder == "cxone/":
+	case folder == "cxone/" && !operation.Owns(f):
 		return "cxone-configurations"
 	}
 	_, err := fs.Stat(mappings.FS, folder+"integration.yaml")

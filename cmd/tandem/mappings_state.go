@@ -12,6 +12,7 @@ import (
 
 	"tandem/adapters/console"
 	"tandem/core/mapping"
+	"tandem/core/operation"
 )
 
 // mappingState is what a tenant's people may know about the mapping files:
@@ -49,7 +50,7 @@ func shownTo(tenant string, f *force, r *refusal) console.MappingState {
 	for _, file := range f.set.Files {
 		inForce[file.Path] = file.Data
 		files[file.Path] = console.MappingFile{
-			Path: file.Path, Kind: kindOfPath(file.Path), Size: len(file.Data), Hash: hashOf(file.Data), State: console.FileInForce,
+			Path: file.Path, Kind: purposeOf(file), Size: len(file.Data), Hash: hashOf(file.Data), State: console.FileInForce,
 		}
 	}
 	if r != nil {
@@ -64,11 +65,11 @@ func shownTo(tenant string, f *force, r *refusal) console.MappingState {
 func refuse(files map[string]console.MappingFile, inForce map[string][]byte, r *refusal, hidden func(string) bool) *console.Refusal {
 	shown := &console.Refusal{At: r.at, Hash: r.set.Hash}
 	lines := map[string][]string{}
-	mark := func(name string, data []byte) {
+	mark := func(name, kind string, data []byte) {
 		old, ok := inForce[name]
 		switch {
 		case !ok:
-			files[name] = console.MappingFile{Path: name, Kind: kindOfPath(name), Size: len(data), Hash: hashOf(data), State: console.FileRefused}
+			files[name] = console.MappingFile{Path: name, Kind: kind, Size: len(data), Hash: hashOf(data), State: console.FileRefused}
 		case data == nil || !bytes.Equal(old, data):
 			file := files[name]
 			file.State = console.FileChanged
@@ -77,11 +78,11 @@ func refuse(files map[string]console.MappingFile, inForce map[string][]byte, r *
 	}
 	for _, file := range r.set.Files {
 		lines[file.Path] = strings.Split(string(file.Data), "\n")
-		mark(file.Path, file.Data)
+		mark(file.Path, purposeOf(file), file.Data)
 	}
 	for _, finding := range r.findings {
 		if lines[finding.File] == nil {
-			mark(finding.File, nil) // it could not be read
+			mark(finding.File, purposeOf(mapping.File{Path: finding.File}), nil) // it could not be read
 		}
 		if hidden(finding.File) {
 			continue
@@ -109,8 +110,9 @@ func ownerOf(f mapping.File) string {
 	return ""
 }
 
-// kindOfPath names what a file is for.
-func kindOfPath(name string) string {
+// purposeOf names what a file is for.
+func purposeOf(f mapping.File) string {
+	name := f.Path
 	folder, base := path.Split(name)
 	switch {
 	case folder == "directory/":
@@ -121,7 +123,7 @@ func kindOfPath(name string) string {
 		return "nodes"
 	case base == "integration.yaml":
 		return "integration"
-	case strings.HasPrefix(name, "cxone/"):
+	case strings.HasPrefix(name, "cxone/") && !operation.Owns(f):
 		return "configurations"
 	case base == "entities.yaml":
 		return "entities"

@@ -16,8 +16,17 @@ import (
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
-// elsewhere is the folder of an integration whose other files are another room's.
-const elsewhere = "cxone"
+// shared is the folder of an integration in which another room's files stand,
+// too: the configurations of CXone's tenants.
+const shared = "cxone/"
+
+// Owns tells whether a file in the folder of an integration is of this room. In
+// the folder of CXone only what looks like an operation or its tests is.
+func Owns(f mapping.File) bool {
+	return !strings.HasPrefix(f.Path, shared) || slices.ContainsFunc([]string{"steps", "output", "tests"}, func(key string) bool {
+		return mapping.Value(f.Root, key) != nil
+	})
+}
 
 // Load makes a catalogue of the operations, entities and tests of a set, which
 // stand in the folders of integrations, and returns everything that is wrong
@@ -80,13 +89,12 @@ func folders(set *mapping.Set) kinds {
 			ours[path.Dir(f.Path)] = true
 		}
 	}
-	delete(ours, elsewhere)
 	var k kinds
 	for _, f := range set.Files {
 		folder, _, _ := strings.Cut(f.Path, "/")
 		base := path.Base(f.Path)
 		switch {
-		case !ours[folder] || base == integrationFile || base == "integration.yml":
+		case !ours[folder] || base == integrationFile || base == "integration.yml" || !Owns(f):
 		case path.Dir(f.Path) != folder:
 			k.wrong = append(k.wrong, f.AtPos(mapping.Pos{}, "operations stand directly in the folder of their integration"))
 		case path.Ext(base) != ".yaml":

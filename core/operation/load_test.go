@@ -66,7 +66,7 @@ func TestLoad(t *testing.T) {
 	for _, op := range c.All() {
 		names = append(names, op.Integration+"/"+op.Name)
 	}
-	require.Equal(t, []string{"acme/find", "acme/ping"}, names)
+	require.Equal(t, []string{"acme/find", "acme/ping", "cxone/op"}, names)
 	op, ok := c.Operation("acme", "find")
 	require.True(t, ok)
 	require.True(t, op.Writes)
