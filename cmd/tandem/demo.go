@@ -12,6 +12,7 @@ import (
 	"tandem/adapters/console/identity"
 	"tandem/adapters/cxone"
 	"tandem/adapters/powerautomate"
+	"tandem/adapters/webex"
 	"tandem/cmd/internal/sandbox"
 	"tandem/core"
 	"tandem/core/observe"
@@ -63,12 +64,17 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer flow.Close()
+	field, err := sandbox.NewFlow(2, "", "", nil)
+	if err != nil {
+		return err
+	}
+	defer field.Close()
 	vendors, err := sandbox.NewVendors(core.SystemClock{})
 	if err != nil {
 		return err
 	}
 	defer vendors.Close()
-	c.AllowHosts = append(c.AllowHosts, flow.Addr(), vendors.Addr())
+	c.AllowHosts = append(c.AllowHosts, flow.Addr(), field.Addr(), vendors.Addr())
 	c.shipped = vendors.Mappings(mappings.FS)
 	log, _, err := observe.NewLogger(p.stderr, c.LogLevel)
 	if err != nil {
@@ -91,7 +97,7 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 			return nil
 		}
 		flow.Hub = "http://" + h.callers.Addr().String()
-		if err := s.tellAll(ctx, h, vendors); err != nil {
+		if err := s.tellAll(ctx, h, vendors, field); err != nil {
 			return fmt.Errorf("the story broke off: %w", err)
 		}
 		if d.Once {
@@ -104,15 +110,16 @@ func (d demoCommand) Run(ctx context.Context, p *program) error {
 }
 
 // tellAll makes the keys and plays the story of each platform.
-func (s *story) tellAll(ctx context.Context, h *hub, vendors *sandbox.Vendors) (err error) {
+func (s *story) tellAll(ctx context.Context, h *hub, vendors *sandbox.Vendors, field *sandbox.Flow) (err error) {
 	stranger := &sandbox.Studio{Hub: s.flow.Hub}
-	s.studio = &sandbox.Studio{Hub: s.flow.Hub}
+	s.studio, s.connect = &sandbox.Studio{Hub: s.flow.Hub}, &sandbox.Connect{Hub: s.flow.Hub}
 	for _, k := range []struct {
 		key                   *string
 		tenant, adapter, user string
 	}{
 		{&s.flow.Key, demoTenant, powerautomate.Platform, demoUser},
 		{&s.studio.Key, demoTenant, cxone.Platform, demoUser},
+		{&s.connect.Key, demoTenant, webex.Platform, demoUser},
 		{&stranger.Key, "fabrikam", cxone.Platform, "admin@fabrikam.example"},
 	} {
 		if *k.key, err = demoKey(ctx, h.db, k.tenant, k.adapter, k.user); err != nil {
@@ -125,7 +132,11 @@ func (s *story) tellAll(ctx context.Context, h *hub, vendors *sandbox.Vendors) (
 	if err := h.connect(ctx, demoConnections); err != nil {
 		return err
 	}
-	return s.script(ctx, stranger, vendors)
+	if err := s.script(ctx, stranger, vendors); err != nil {
+		return err
+	}
+	field.Hub, field.Key = s.flow.Hub, s.flow.Key
+	return s.cross(ctx, h, vendors, field, s.connect)
 }
 
 func demoKey(ctx context.Context, db *store.DB, tenant, adapter, user string) (string, error) {
@@ -137,14 +148,15 @@ func demoKey(ctx context.Context, db *store.DB, tenant, adapter, user string) (s
 
 // story tells what happens, with the time since the start.
 type story struct {
-	out    io.Writer
-	began  time.Time
-	flow   *sandbox.Flow
-	studio *sandbox.Studio
+	out     io.Writer
+	began   time.Time
+	flow    *sandbox.Flow
+	studio  *sandbox.Studio
+	connect *sandbox.Connect
 }
 
 func (s *story) tell(who, format string, args ...any) {
-	fmt.Fprintf(s.out, "%7.1f ms  %-6s %s\n", float64(time.Since(s.began).Microseconds())/1000, who, fmt.Sprintf(format, args...))
+	fmt.Fprintf(s.out, "%7.1f ms  %-7s %s\n", float64(time.Since(s.began).Microseconds())/1000, who, fmt.Sprintf(format, args...))
 }
 
 // play is the seed of all integrations: a task is added, a flow is told, looks
@@ -276,12 +288,17 @@ A script's call:
     -d '{"configurationId":"%[8]s","workflowId":"%[9]s",
          "workflowPayload":{"workflowInput":{"phoneNumber":"%[10]s"}}}'
 
+A node of a Webex Connect flow:
+
+  curl -s %[1]s/webex/v1/nodes/piq-ewt/fetch -H 'X-Api-Key: %[11]s' \
+    -d '{"queueId":"%[5]s","lookbackMinutes":60}'
+
 And the state of the hub:
 
   curl -s http://%[6]s/readyz
 
 Ctrl-C ends it and removes the folder.
 `, base, token, vendors.Addr(), s.flow.Key, demoService, h.admins.Addr(),
-		s.studio.Key, configurationID, workflowID, demoNumber)
+		s.studio.Key, configurationID, workflowID, demoNumber, s.connect.Key)
 	return err
 }

@@ -113,6 +113,8 @@ func TestDemoTellsItsStory(t *testing.T) {
 	for _, part := range []string{
 		`"Created"`, "address book", "updated the task", `"Queued"`, "removed the task", `"Terminated"`, "has ended",
 		"Success ", "Success ", "Success ", "InternalError ", "AUTHORIZATION_REQUIRED", "Timeout ", "ValidationError ", "InvalidWorkflow ", "NotConfigured ", "Default ",
+		"through all platforms", `"Created"`, `"Parameter Updated"`, `"Queued"`, "has the task in its queue", "who took it",
+		`"Connected to User"`, "screen-pop/pop: onScreenPopSuccess", "closed the task on the desktop", `"Terminated"`, "has what became of it",
 	} {
 		next := strings.Index(out[at:], part)
 		require.GreaterOrEqual(t, next, 0, "%s in\n%s", part, out)

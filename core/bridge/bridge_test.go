@@ -132,6 +132,34 @@ func TestTargetsThatDoNotTakeATask(t *testing.T) {
 	})
 }
 
+// Webex's own flow may queue the task, and an agent take it, before the hub asks
+// for the queue.
+func TestATaskThatIsPastTheQueue(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		r.answer("create-task", map[string]any{"taskId": remoteID}, nil)
+		for _, c := range []struct {
+			refusal core.Kind
+			told    bool // an event came before the refusal
+			state   core.State
+		}{
+			{core.Conflict, false, core.StateQueued},
+			{core.NotFound, true, core.StateQueued},
+			{core.NotFound, false, core.StateTerminated},
+		} {
+			id := fmt.Sprintf("9f0c6a0e-0000-4000-8001-%012d", len(r.runs))
+			r.answer("create-task", map[string]any{"taskId": id}, nil)
+			r.answer("queue-task", nil, &operation.Error{Upstream: 409, Wrote: true, Err: core.Errorf(c.refusal, "no")})
+			task := r.task(ctx, field, core.ExternalTask)
+			if c.told {
+				r.happened(ctx, id, bridge.Parked, 1, id, "")
+			}
+			r.drain(ctx)
+			require.Equal(t, c.state, r.now(ctx, task.ID).State, c)
+		}
+	})
+}
+
 func TestATaskThatWasMadeTwice(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()

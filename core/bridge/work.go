@@ -75,6 +75,8 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return done(nil)
 	case work.Do != engine.RemoteCreate && (!made || t.Remote.State == core.RemoteEnded):
 		return done(nil) // there is nothing to do it with
+	case work.Do == engine.RemoteQueue && t.State != core.StateQueued:
+		return done(nil) // it has been in the queue, and left it
 	}
 	op, node := b.find(t.Remote.Platform, work.Do)
 	if op == nil {
@@ -89,6 +91,8 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return done(b.did(&t, work, result.Output))
 	case work.Do == engine.RemoteEnd && core.KindOf(err) == core.NotFound:
 		return done(b.did(&t, work, nil)) // it is over
+	case work.Do == engine.RemoteQueue && core.KindOf(err) == core.Conflict:
+		return done(nil) // it is past the queue; events say where
 	case lasting(err, true): // targets refuse a second task for the same, and give the first
 		return b.over(it, &work, err)
 	}
@@ -227,9 +231,11 @@ func (b *Bridge) over(it store.OutboxItem, work *engine.RemoteWork, why error) o
 		return done(nil) // the task itself is as it should be; the run tells people
 	}
 	message := messageOf(why)
-	return done(b.change(it.Tenant, it.TaskID, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
-		if c.Task().State == core.StateTerminated {
-			return nil
+	return done(b.change(it.Tenant, it.TaskID, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+		t := c.Task()
+		events, err := tx.RemoteEvents(ctx, t.Tenant, t.Remote.Platform, t.Remote.ID)
+		if err != nil || t.State == core.StateTerminated || rank[standing(events).Kind] >= rank[Parked] {
+			return err // somebody else has put it into the queue there
 		}
 		return c.Refuse(message)
 	}))
