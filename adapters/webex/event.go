@@ -203,7 +203,7 @@ func (e *envelope) event(kind, task string) (bridge.Event, error) {
 		return bridge.Event{}, core.InvalidField("data", "expected the id of the task, of at most %d characters", maxEventName)
 	}
 	ev := bridge.Event{
-		Platform: core.PlatformWebex, RemoteID: task, Kind: kind, At: e.at,
+		Platform: core.PlatformWebex, RemoteID: task, Kind: kind, At: e.at, Origin: e.data.text("origin"),
 		Variables: eventVariables(e.data["variables"]),
 	}
 	switch kind {

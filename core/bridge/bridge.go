@@ -81,10 +81,11 @@ func (b *Bridge) Happened(ctx context.Context, tenant string, ev Event) (Receipt
 		}
 		receipt.Duplicate = !inserted
 		id, err := tx.TaskOfAlias(ctx, tenant, ev.Platform, ev.RemoteID)
+		if err != nil && core.KindOf(err) == core.NotFound {
+			receipt.Known, err = b.claim(ctx, tx, tenant, ev)
+			return err
+		}
 		if receipt.Known = err == nil; !receipt.Known || receipt.Duplicate {
-			if core.KindOf(err) == core.NotFound {
-				return nil
-			}
 			return err
 		}
 		_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
@@ -99,6 +100,33 @@ func (b *Bridge) Happened(ctx context.Context, tenant string, ev Event) (Receipt
 	})
 	return receipt, err
 }
+
+// claim joins a task to a counterpart that was made for it, but whose id nobody
+// has written down yet: the answer is under way, or the hub died before it came.
+func (b *Bridge) claim(ctx context.Context, tx *store.Tx, tenant string, ev Event) (known bool, err error) {
+	if ev.Kind == Failed || !taskID.MatchString(ev.Origin) {
+		return false, nil
+	}
+	_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: ev.Origin}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+		remote := c.Task().Remote
+		if remote.Platform != ev.Platform || remote.ID != "" {
+			return nil
+		}
+		known = true
+		if c.Task().State == core.StateTerminated && ev.Kind != Ended {
+			if err := c.Later(engine.KindRemote, c.Task().ID, engine.RemoteWork{Do: engine.RemoteEnd}); err != nil {
+				return err
+			}
+		}
+		return b.adopt(ctx, tx, c, ev.Platform, ev.RemoteID)
+	})
+	if core.KindOf(err) == core.NotFound {
+		return false, nil
+	}
+	return known, err
+}
+
+var taskID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // follow gives a task the standing of its counterpart.
 func (b *Bridge) follow(ctx context.Context, tx *store.Tx, c *engine.Change, platform, remoteID string) error {
@@ -131,6 +159,9 @@ func (b *Bridge) adopt(ctx context.Context, tx *store.Tx, c *engine.Change, plat
 	holder, err := tx.InsertAlias(ctx, t.Tenant, platform, remoteID, t.ID)
 	if err != nil {
 		return err
+	}
+	if holder != t.ID && t.State == core.StateTerminated {
+		return nil
 	}
 	if holder != t.ID {
 		return c.Refuse("the target has an open task for this conversation, which is another of the hub's: end that one first")

@@ -132,6 +132,43 @@ func TestTargetsThatDoNotTakeATask(t *testing.T) {
 	})
 }
 
+// The hub dies between the call that makes the counterpart and writing down its
+// answer; Webex tells whose task it has.
+func TestATaskWhoseAnswerWasLost(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		event := func(task core.Task, kind, key string) bridge.Receipt {
+			receipt, err := r.Happened(ctx, "contoso", bridge.Event{
+				Platform: core.PlatformWebex, RemoteID: "9f0c6a0e-0000-4000-8002-" + task.ID[24:], Key: []byte(key), Kind: kind, At: noon, Origin: task.ID,
+			})
+			require.NoError(t, err)
+			return receipt
+		}
+		task := r.task(ctx, field, core.ExternalTask)
+		r.work(ctx) // the ticket
+		require.Equal(t, bridge.Receipt{Known: true}, event(task, bridge.Parked, "1"))
+		r.names()
+		r.drain(ctx)
+		require.NotContains(t, r.names(), "create-task", "it is there")
+		require.Equal(t, core.RemoteOpen, r.now(ctx, task.ID).Remote.State)
+
+		// One that has ended here meanwhile is ended there.
+		task = r.task(ctx, field, core.ExternalTask)
+		r.work(ctx)
+		require.NoError(t, r.engine.Remove(ctx, task.ID, nil, func(*core.Task) error { return nil }))
+		r.drain(ctx)
+		r.names()
+		event(task, bridge.Parked, "2")
+		r.drain(ctx)
+		require.Equal(t, []string{"close-task"}, r.names())
+		event(task, bridge.Ended, "3")
+
+		// What is not the hub's is nobody's.
+		stranger := core.Task{ID: core.NewID(noon)}
+		require.Equal(t, bridge.Receipt{}, event(stranger, bridge.Parked, "4"))
+	})
+}
+
 // Webex's own flow may queue the task, and an agent take it, before the hub asks
 // for the queue.
 func TestATaskThatIsPastTheQueue(t *testing.T) {

@@ -24,6 +24,7 @@ type Event struct {
 	Key       []byte // of the event: two with one key are one
 	Kind      string
 	At        time.Time         // on the platform's clock
+	Origin    string            // whose task it is there; the hub's id of one that the hub had made
 	Agent     string            // with Connected: UPN or id
 	Reason    string            // with Failed
 	Variables []core.NamedValue // become parameters of the task
