@@ -111,7 +111,7 @@ func (a *Adapter) await(ctx context.Context, tenant, id string, good func(t *cor
 			return t, err
 		}
 		if t.Remote.State == core.RemoteFailed {
-			return t, &core.Error{Kind: core.Conflict, Code: codeTaskFailed, Message: "Webex did not take the task: " + t.Remote.Error}
+			return t, taskFailed(&t)
 		}
 		if good(&t) {
 			return t, nil
@@ -123,6 +123,11 @@ func (a *Adapter) await(ctx context.Context, tenant, id string, good func(t *cor
 			return t, core.Wrap(core.Timeout, ctx.Err(), "Webex has not said in time what became of the task")
 		}
 	}
+}
+
+// taskFailed is the error for a task that Webex did not take.
+func taskFailed(t *core.Task) error {
+	return &core.Error{Kind: core.Conflict, Code: codeTaskFailed, Message: "Webex did not take the task: " + t.Remote.Error}
 }
 
 // agent is the person whom a call means. One of the hub's own services must be

@@ -2,6 +2,7 @@ package webex
 
 import (
 	"context"
+	"errors"
 
 	"tandem/core"
 	"tandem/core/engine"
@@ -42,7 +43,10 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		return result{}, err
 	}
 	done := result{outputs: map[string]any{"taskId": r.TaskID, "conversationId": r.ConversationID}}
-	if !webex || made.State == core.StateTerminated {
+	switch {
+	case made.Remote.State == core.RemoteFailed:
+		return result{}, taskFailed(&made)
+	case !webex || made.State == core.StateTerminated:
 		return done, nil
 	}
 	if made.Remote.ID == "" {
@@ -51,7 +55,10 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		}
 	}
 	if a.o.Listening(k.who.Tenant) {
-		_, err = a.await(ctx, k.who.Tenant, made.ID, func(t *core.Task) bool { return t.Remote.State != core.RemoteRequested })
+		made, err = a.await(ctx, k.who.Tenant, made.ID, func(t *core.Task) bool { return t.Remote.State != core.RemoteRequested })
+	}
+	if made.Remote.State == core.RemoteFailed { // the flow is told that there is no task
+		return result{}, errors.Join(err, a.end(ctx, k, false))
 	}
 	return done, err
 }
