@@ -58,7 +58,7 @@ func TestContoso(t *testing.T) {
 		"agent3":     {directory.Agent},
 	}, roles)
 
-	require.Len(t, contoso.Services(), 3)
+	require.Len(t, contoso.Services(), 4)
 	support, _ := contoso.Service("support@contoso.example")
 	require.NoError(t, support.AcceptsExternalTasks())
 	require.Equal(t, directory.TargetLocal, support.Target)
@@ -67,6 +67,9 @@ func TestContoso(t *testing.T) {
 	require.NoError(t, field.AcceptsExternalTasks())
 	require.Equal(t, directory.TargetWebex, field.Target)
 	require.Equal(t, "field-service", field.Workflows[core.ExternalTask])
+	backoffice, _ := contoso.Service("backoffice@contoso.example")
+	require.NoError(t, backoffice.AcceptsExternalTasks())
+	require.Equal(t, directory.TargetCXone, backoffice.Target)
 	sales, _ := contoso.Service("sales@contoso.example")
 	require.Equal(t, directory.EnterpriseRouting, sales.Licence)
 	require.Equal(t, core.Invalid, core.KindOf(sales.AcceptsExternalTasks()))

@@ -66,6 +66,7 @@ type Options struct {
 	Directory      func() *directory.Directory // never nil
 	Configurations func() *Configurations      // never nil
 	Runner         Runner
+	Engine         Engine
 	Answers        Answers
 	Results        Results
 	Recorder       Recorder

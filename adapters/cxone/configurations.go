@@ -38,11 +38,13 @@ type configuration struct {
 	cardMappings          []*dataMapping
 }
 
-// workflow is an operation under an id of CXone.
+// workflow is an operation, or something done with a task of the hub, under an id
+// of CXone.
 type workflow struct {
 	id, name  string
 	action    string // empty: the file does not say
 	active    bool
+	task      string // what is done with a task; empty: the operation is run
 	operation *operation.Operation
 	input     map[string]any // under that of the caller
 }

@@ -118,7 +118,9 @@ func (a *Adapter) answer(ctx context.Context, j *job, read func() (*call, error)
 	left := max(j.timeout-j.elapsed(), time.Millisecond)
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	if !j.workflow.operation.Writes {
+	// What is done with a task may be done again, and must be: a script that sets a
+	// parameter to and fro means each time.
+	if j.workflow.task != "" || !j.workflow.operation.Writes {
 		done := a.run(ctx, j, left, "")
 		a.record(j, j.id, done.reply, done, "")
 		return &done.reply, nil
@@ -153,10 +155,16 @@ func (a *Adapter) run(ctx context.Context, j *job, timeout time.Duration, key st
 			done.reply = failed(done.err, j.id)
 		}
 	}()
-	result, err := a.o.Runner.Run(ctx, operation.Request{
-		Tenant: j.who.Tenant, Operation: w.operation, Authorization: cfg.authorization, Input: j.input,
-		ContactID: j.contact, InteractionID: j.interaction, Card: j.card, ID: j.id, Key: key, Timeout: timeout,
-	})
+	var result *operation.Result
+	var err error
+	if w.task != "" {
+		result, err = a.onTask(ctx, j)
+	} else {
+		result, err = a.o.Runner.Run(ctx, operation.Request{
+			Tenant: j.who.Tenant, Operation: w.operation, Authorization: cfg.authorization, Input: j.input,
+			ContactID: j.contact, InteractionID: j.interaction, Card: j.card, ID: j.id, Key: key, Timeout: timeout,
+		})
+	}
 	done.err = err
 	if result != nil {
 		done.steps, done.out, done.mask = result.Steps, result.Output, result.Mask
@@ -263,8 +271,19 @@ func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 		run.Integration, run.Title = j.configuration.integration.ID, j.configuration.name
 	}
 	if j.workflow != nil {
+		run.Title = j.configuration.name + " / " + j.workflow.name
+	}
+	switch {
+	case j.workflow == nil:
+	case j.workflow.task != "":
+		run.Integration = ""
+		if j.input != nil {
+			run.Input, run.Result = j.recorded(done.out)
+		}
+		message += causeOf(done.err)
+	default:
 		op := j.workflow.operation
-		run.Operation, run.Title = op.Name, j.configuration.name+" / "+j.workflow.name
+		run.Operation = op.Name
 		mask := done.mask
 		if mask == nil {
 			mask = op.Mask(j.input)

@@ -86,7 +86,7 @@ func (j *job) judge(all *Configurations, in *call) error {
 	if err = j.actionOf(docs); err != nil {
 		return err
 	}
-	given, err := workflowInputOf(j.payload, j.action == "" || slices.Contains([]string{actionSearch, actionCreate, actionTrigger}, j.action))
+	given, err := workflowInputOf(j.payload, j.workflow.task == "" && (j.action == "" || slices.Contains([]string{actionSearch, actionCreate, actionTrigger}, j.action)))
 	if err != nil {
 		return err
 	}

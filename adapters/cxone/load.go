@@ -1,6 +1,7 @@
 package cxone
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -52,7 +53,7 @@ type configurationEntry struct {
 	Name          mapping.Text                   `yaml:"name" required:"true"`
 	Description   string                         `yaml:"description"`
 	Status        mapping.Text                   `yaml:"status" enum:"active,inactive"`
-	Integration   mapping.Text                   `yaml:"integration" required:"true"`
+	Integration   mapping.Text                   `yaml:"integration"`
 	Authorization mapping.Text                   `yaml:"authorization"`
 	Type          typeEntry                      `yaml:"type"`
 	Cache         mapping.Located[time.Duration] `yaml:"cache"`
@@ -67,10 +68,12 @@ type typeEntry struct {
 }
 
 type workflowEntry struct {
+	mapping.Pos
 	ID        mapping.Text `yaml:"id" required:"true"`
 	Name      mapping.Text `yaml:"name" required:"true"`
 	Action    mapping.Text `yaml:"action"`
-	Operation mapping.Text `yaml:"operation" required:"true"`
+	Operation mapping.Text `yaml:"operation"`
+	Task      mapping.Text `yaml:"task" enum:"get,update,queue,connect,close"`
 	Status    mapping.Text `yaml:"status" enum:"active,inactive"`
 	Input     *yaml.Node   `yaml:"input"`
 }
@@ -155,7 +158,7 @@ func (l *loader) load(c *Configurations, tenants []string) {
 func (l *loader) configuration(e configurationEntry) *configuration {
 	c := &configuration{
 		id: l.id(e.ID, "configuration", e.Name), name: l.name(e.Name), description: e.Description,
-		active: e.Status.Value != inactive, integration: l.integration(e.Integration), authorization: e.Authorization.Value,
+		active: e.Status.Value != inactive, integration: l.integrationOf(e), authorization: e.Authorization.Value,
 		typeID: e.Type.ID, typeName: e.Type.Name, cache: defaultCache,
 	}
 	if name := c.authorization; name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > 64 {
@@ -166,12 +169,8 @@ func (l *loader) configuration(e configurationEntry) *configuration {
 			l.add(e.Cache.Pos, "cache must be from 0s (no cache) to 24h")
 		}
 	}
-	if c.typeID == "" {
-		c.typeID = c.integration.ID
-	}
-	if c.typeName == "" {
-		c.typeName = c.integration.Title
-	}
+	c.typeID = cmp.Or(c.typeID, c.integration.ID, hubType)
+	c.typeName = cmp.Or(c.typeName, c.integration.Title, hubTitle)
 	for _, w := range e.Workflows {
 		c.workflows = append(c.workflows, l.workflow(c, w))
 	}
@@ -212,7 +211,17 @@ func (l *loader) workflow(c *configuration, e workflowEntry) *workflow {
 		l.add(e.Action.Pos, "unknown action %s%s: it is one of %s",
 			mapping.Quote(w.action), mapping.Suggest(w.action, actions), strings.Join(actions, ", "))
 	}
-	w.operation = l.operation(c.integration, e.Operation)
+	switch w.operation = taskOperations[e.Task.Value]; {
+	case w.operation != nil && e.Operation.Given():
+		l.add(e.Operation.Pos, "a workflow has an operation or a task, not both")
+	case w.operation != nil:
+		w.task = e.Task.Value
+	case !e.Task.Given() && !e.Operation.Given():
+		l.add(e.Pos, `"operation" is missing, or "task"`)
+	}
+	if w.operation == nil {
+		w.operation = l.operation(c.integration, e.Operation)
+	}
 	if e.Input != nil {
 		w.input = l.input(w.operation, e.Input)
 	}
@@ -281,6 +290,19 @@ func (l *loader) name(name mapping.Text) string {
 		l.add(name.Pos, "a name has at most %d characters", maxName)
 	}
 	return name.Value
+}
+
+// integrationOf returns the integration of a configuration: the hub itself, where
+// all workflows are about its tasks and none is named.
+func (l *loader) integrationOf(e configurationEntry) *integration.Integration {
+	other := func(w workflowEntry) bool { return !w.Task.Given() }
+	switch {
+	case e.Integration.Given():
+		return l.integration(e.Integration)
+	case len(e.Workflows) == 0 || slices.ContainsFunc(e.Workflows, other):
+		l.add(e.Pos, `"integration" is missing`)
+	}
+	return &integration.Integration{}
 }
 
 // integration returns the named integration; an empty one with a finding.

@@ -23,11 +23,11 @@ func TestLists(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for _, c := range []struct{ who, path, want string }{
-		{admin, services, `["field@contoso.example","sales@contoso.example","support@contoso.example"]`},
+		{admin, services, `["backoffice@contoso.example","field@contoso.example","sales@contoso.example","support@contoso.example"]`},
 		{owner, services, `["support@contoso.example"]`},
 		{limited, services, `[]`},
 		{stranger, services, `["desk@fabrikam.example"]`},
-		{admin, externalServices, `["field@contoso.example","support@contoso.example"]`},
+		{admin, externalServices, `["backoffice@contoso.example","field@contoso.example","support@contoso.example"]`},
 		{ouadmin, externalServices, `[]`},
 		{owner, users, `["agent1@contoso.example","agent2@contoso.example","agent3@contoso.example"]`},
 		{stranger, users, `[]`},

@@ -215,7 +215,7 @@ func (h *hub) doors(ctx context.Context) (err error) {
 		Callers: callers, BaseURL: h.public.BaseURL,
 	}).Mount(h.public.Echo())
 	cxone.New(cxone.Options{
-		Callers: callers, Directory: h.mapped.directory, Configurations: h.mapped.configurations, Runner: h.runner,
+		Callers: callers, Directory: h.mapped.directory, Configurations: h.mapped.configurations, Runner: h.runner, Engine: h.engine,
 		Answers: h.answers, Results: execution.NewResults(h.recorder), Recorder: executions{h.recorder, h.metrics}, Sealer: h.sealer, Clock: h.clock,
 		Failed: h.failed,
 	}).Mount(h.public.Echo())

@@ -269,8 +269,11 @@ func TestSampleDataMappingsAreWritten(t *testing.T) {
 		"user":                    {"create-user", `{"name":"Ada","email":"ada@alpenblick.example"}`},
 		"calls":                   {"create-call", `{"entity":"contacts","id":"102","subject":"asked"}`},
 	}
-	require.Len(t, sample.Configurations, 5)
+	require.Len(t, sample.Configurations, 6)
 	for _, c := range sample.Configurations {
+		if c.Integration == "" { // the hub's own tasks
+			continue
+		}
 		for _, e := range c.DataMappings[0].Entities {
 			result, err := r.run(c.Integration, begin[e.Entity][0], begin[e.Entity][1])
 			require.NoError(t, err, "%s %s", c.Integration, e.Entity)
