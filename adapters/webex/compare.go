@@ -90,10 +90,9 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 		return "no open tasks"
 	}
 	now := k.o.Clock.Now()
-	var list struct {
-		Tasks []remoteTask `json:"tasks"`
-	}
-	if err := k.run(ctx, tenant, listTasks, map[string]any{"from": window(links, now).UnixMilli()}, &list); err != nil {
+	calls := 0
+	tasks, err := k.tasks(ctx, tenant, window(links, now), now, &calls)
+	if err != nil {
 		return "could not be compared: " + told(err)
 	}
 	open := make(map[string]bool, len(links)) // ids there are the same in any case
@@ -101,7 +100,7 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 		open[strings.ToLower(remote)] = true
 	}
 	compared, ended := 0, 0
-	for _, task := range list.Tasks {
+	for _, task := range tasks {
 		kind := remoteKinds[strings.ToLower(task.Status)]
 		if !open[strings.ToLower(task.ID)] {
 			continue
@@ -110,7 +109,7 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 		if kind == "" {
 			continue
 		}
-		receipt, err := k.o.Happened.Happened(ctx, tenant, task.event(kind, now))
+		receipt, err := k.o.Happened.Happened(ctx, tenant, task.event(kind, now.Add(-unsettled)))
 		if err != nil {
 			k.o.Failed("what the comparison with Webex found could not be stored", err)
 			return fmt.Sprintf("%d of %d open tasks compared, then: %s", compared, len(links), told(err))
@@ -120,6 +119,36 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 		}
 	}
 	return fmt.Sprintf("%d of %d open tasks compared, %d ended", compared, len(links), ended)
+}
+
+// maxLists bounds the calls of one comparison: Webex counts them.
+const maxLists = 20
+
+// unsettled is how old what the list says is taken to be: an event of the last
+// moments, on another clock, knows better.
+const unsettled = 30 * time.Second
+
+// tasks lists what was made in a time. The list knows no pages: one that is full
+// is asked for again in two halves.
+func (k *Keeper) tasks(ctx context.Context, tenant string, from, to time.Time, calls *int) ([]remoteTask, error) {
+	var list struct {
+		Tasks []remoteTask `json:"tasks"`
+		More  bool         `json:"more"`
+	}
+	if *calls++; *calls > maxLists {
+		return nil, core.Errorf(core.ResultTooLarge, "Webex has too many tasks in the time since the oldest that is open here")
+	}
+	err := k.run(ctx, tenant, listTasks, map[string]any{"from": from.UnixMilli(), "to": to.UnixMilli()}, &list)
+	half := from.Add(to.Sub(from) / 2)
+	if err != nil || !list.More || half.Sub(from) < time.Second {
+		return list.Tasks, err
+	}
+	first, err := k.tasks(ctx, tenant, from, half, calls)
+	if err != nil {
+		return nil, err
+	}
+	second, err := k.tasks(ctx, tenant, half, to, calls)
+	return append(first, second...), err
 }
 
 // remoteTask is a task as Webex lists it.

@@ -25,10 +25,11 @@ type fakeWebex struct {
 	mu     sync.Mutex
 	subs   []map[string]any
 	tasks  []any
-	calls  []string         // operations, in order
-	inputs []map[string]any // of those
-	fail   map[string]error // operation -> instead of doing it
-	late   map[string]error // operation -> after it was done
+	list   func(input map[string]any) any // instead of tasks
+	calls  []string                       // operations, in order
+	inputs []map[string]any               // of those
+	fail   map[string]error               // operation -> instead of doing it
+	late   map[string]error               // operation -> after it was done
 	before func(operation string)
 }
 
@@ -72,6 +73,9 @@ func (f *fakeWebex) do(operation string, input map[string]any) (any, error) {
 		maps.Copy(f.subs[i], input)
 		return map[string]any{"id": input["id"], "status": input["status"]}, nil
 	case listTasks:
+		if f.list != nil {
+			return f.list(input), nil
+		}
 		return map[string]any{"tasks": f.tasks}, nil
 	}
 	return nil, errors.New("no such operation")
@@ -434,11 +438,12 @@ func TestCompare(t *testing.T) {
 		}
 		require.Equal(t, "5 of 6 open tasks compared, 2 ended", result())
 		require.Equal(t, now.Add(-24*time.Hour).UnixMilli(), r.webex.inputs[len(r.webex.inputs)-1]["from"])
+		at := now.Add(-unsettled)
 		want := []bridge.Event{
-			{Platform: "webex", RemoteID: "T1", Kind: bridge.Ended, At: now, Key: []byte("compare:T1:completed")},
-			{Platform: "webex", RemoteID: "t2", Kind: bridge.Connected, At: now, Agent: "ada", Key: []byte("compare:t2:assigned:ada")},
-			{Platform: "webex", RemoteID: "t3", Kind: bridge.Parked, At: now, Key: []byte("compare:t3:queued")},
-			{Platform: "webex", RemoteID: "t5", Kind: bridge.Ended, At: now, Key: []byte("compare:t5:abandoned")},
+			{Platform: "webex", RemoteID: "T1", Kind: bridge.Ended, At: at, Key: []byte("compare:T1:completed")},
+			{Platform: "webex", RemoteID: "t2", Kind: bridge.Connected, At: at, Agent: "ada", Key: []byte("compare:t2:assigned:ada")},
+			{Platform: "webex", RemoteID: "t3", Kind: bridge.Parked, At: at, Key: []byte("compare:t3:queued")},
+			{Platform: "webex", RemoteID: "t5", Kind: bridge.Ended, At: at, Key: []byte("compare:t5:abandoned")},
 		}
 		require.Equal(t, want, r.happened.events())
 		require.Equal(t, "5 of 6 open tasks compared, 0 ended", result())
@@ -448,6 +453,24 @@ func TestCompare(t *testing.T) {
 		r.links["t7"] = core.NewID(old)
 		result()
 		require.Equal(t, old.Add(-time.Minute).UnixMilli(), r.webex.inputs[len(r.webex.inputs)-1]["from"])
+
+		// A list that is full is asked for in halves.
+		full := 0
+		r.webex.list = func(input map[string]any) any {
+			from, to := input["from"].(int64), input["to"].(int64)
+			if full++; to-from > (36 * time.Hour).Milliseconds() {
+				return map[string]any{"tasks": []any{}, "more": true}
+			}
+			if to == now.UnixMilli() {
+				return map[string]any{"tasks": []any{map[string]any{"id": "t7", "status": "completed"}}}
+			}
+			return map[string]any{"tasks": []any{}}
+		}
+		require.Equal(t, "1 of 7 open tasks compared, 1 ended", result())
+		require.Equal(t, 7, full)
+		r.webex.list = func(map[string]any) any { return map[string]any{"tasks": []any{}, "more": true} }
+		require.Contains(t, result(), "too many tasks")
+		r.webex.list = nil
 
 		r.happened.set(func(context.Context) error { return core.Errorf(core.Unavailable, "full") })
 		require.Equal(t, "1 of 7 open tasks compared, then: full", result())

@@ -95,7 +95,7 @@ configurations:
       - {operation: find, integration: other}
   - {integration: crm}
 `,
-		"workflows/x.yaml": "steps:\n  - integration: crm\n    operation: create\n",
+		"workflows/x.yaml": "activities:\n  - activity: Run Operation\n    operation: crm/create\n",
 		"workflows/y.yaml": "tenant: fabrikam\nsteps:\n  - {integration: crm, operation: x, authorization: 'Night Desk'}\n",
 	})
 	require.Empty(t, findings)

@@ -126,6 +126,9 @@ func scan(f mapping.File) []use {
 	walk = func(node *yaml.Node) {
 		if node.Kind == yaml.MappingNode {
 			id := scalar(node, "integration")
+			if id == "" { // an activity of a workflow
+				id, _, _ = strings.Cut(scalar(node, "operation"), "/")
+			}
 			name := strings.TrimSpace(scalar(node, "authorization"))
 			if id != "" && (name != "" || (mapping.Value(node, "operation") != nil || mapping.Value(node, "workflows") != nil) && mapping.Value(node, "authorization") == nil) {
 				uses = append(uses, use{tenant, id, name, f.Path, node.Line})
