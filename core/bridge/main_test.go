@@ -177,7 +177,7 @@ func (r *rig) work(ctx context.Context) int {
 
 // drain does all that is due, and what follows from it.
 func (r *rig) drain(ctx context.Context) {
-	for r.work(ctx) > 0 { //nolint:revive // the work is in the condition
+	for r.work(ctx) > 0 {
 	}
 }
 

@@ -134,16 +134,21 @@ func (c *Change) open() error {
 const (
 	CodeEnded = "TASK_ENDED" // the task has terminated
 	CodeTaken = "TASK_TAKEN" // somebody else works on it
+	CodeThere = "TASK_THERE" // another platform has it
 )
 
 // Queue puts the task into the queue of a service, whose task it is from then
 // on; in the queue where it is already it keeps its place. priority is 1 to 9, or
-// 0 for none.
+// 0 for none. Conflict with CodeThere when the task is on another platform than
+// the service's target.
 func (c *Change) Queue(to core.ServiceRef, priority int) error {
 	if err := c.open(); err != nil {
 		return err
 	}
 	r := c.r
+	if remote := r.task.Remote; (remote.State == core.RemoteRequested || remote.State == core.RemoteOpen) && remote.Platform != to.Target {
+		return &core.Error{Kind: core.Conflict, Code: CodeThere, Message: "the task is at " + remote.Platform + ", and cannot wait in another queue"}
+	}
 	if r.waits() {
 		if strings.EqualFold(to.UPN, r.task.Service.UPN) {
 			return nil

@@ -101,7 +101,7 @@ func TestOneOfManyAgentsGetsATask(t *testing.T) {
 			}()
 		}
 		one, other := <-got, <-got
-		require.True(t, (one == nil) != (other == nil), "%v, %v", one, other)
+		require.NotEqual(t, one == nil, other == nil, "%v, %v", one, other)
 	})
 }
 
@@ -161,6 +161,8 @@ func TestTargetsAreTold(t *testing.T) {
 		_, err = h.Find(t.Context(), engine.Ref{Tenant: "fabrikam", ID: id})
 		require.Equal(t, core.NotFound, core.KindOf(err))
 
+		_, err = h.change(id, func(c *engine.Change) error { return c.Queue(core.ServiceRef{UPN: "sales@contoso.example"}, 0) })
+		require.Equal(t, core.Conflict, core.KindOf(err), "it cannot be in two places")
 		require.NoError(t, h.Remove(t.Context(), id, nil, func(*core.Task) error { return nil }))
 		require.Equal(t, []string{`remote {"do":"create","queue":true}`}, h.items(), "a lane gives one item at a time")
 
