@@ -8,9 +8,10 @@
 // both surfaces are found; a job is judged in a fixed order against the
 // configurations of the caller's tenant (judge.go, load.go). The job runs
 // (execute.go): one that reads ends at the caller's timeout, one that writes goes
-// on behind it, and whoever asks again gets the first answer. What the operation
-// gave is put into the form that the agent application reads (result.go), the
-// verdict into a branch and errorArgs (answer.go). Discovery and cached results
+// on behind it, and whoever asks again gets the first answer. One about a task of
+// the hub runs no operation (tasks.go). What came of it is put into the form that
+// the agent application reads (result.go), the verdict into a branch and errorArgs
+// (answer.go). Discovery and cached results
 // are in native.go. Judged executions are recorded, redacted, as many as
 // people could look at.
 package cxone

@@ -37,6 +37,7 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, map[string]any{"kind": "person"}, cfg.workflow(findID).input)
 	require.Equal(t, "acme", contoso.find(uncached).typeID)
 	require.Zero(t, contoso.find(uncached).cache)
+	require.Equal(t, "tandem", contoso.find(tasksID).typeID)
 	require.Nil(t, usable(cfg.dataMappings, sleepMap))
 	require.Equal(t, "Telephone", usable(cfg.cardMappings, cardMap).card()["Contact"][0].Label)
 }
@@ -67,6 +68,12 @@ func TestLoadFindings(t *testing.T) {
 		{work(", operation: find, input: {kind: 0041445551}"), `7:92: this number begins with + or 0: put it in quotes`},
 		{work(", operation: find, input: {kind: [+41445551]}"), `7:93: this number begins with + or 0: put it in quotes`},
 		{work(", operation: find, input: {kind: .inf}"), `7:92: this number cannot be used: put it in quotes where a text is meant`},
+		{work(""), `7:9: "operation" is missing, or "task"`},
+		{work(", task: clsoe"), `7:67: unknown task "clsoe" (did you mean "close"?); known: get, update, queue, connect, close`},
+		{work(", task: close, operation: find"), `7:85: a workflow has an operation or a task, not both`},
+		{work(", task: close, input: {taskID: 1}"), `7:82: the operation has no input "taskID" (did you mean "taskId"?)`},
+		{strings.Replace(work(", operation: find"), "    integration: acme\n", "", 1), `3:5: "integration" is missing`},
+		{strings.Replace(head, "    integration: acme\n", "", 1), `3:5: "integration" is missing`},
 		{work(", operation: find, input: x"), `7:85: input must be a mapping of inputs to values`},
 		{head + "    data_mappings:\n      - {id: " + id2 + ", name: D, entities: [{entity: Case, fields: [{name: A, from: a b}]}]}\n", `7:112: from is a path in cxoneContact, such as dispositionNotes or scriptVariables.account`},
 		{head + "    data_mappings:\n      - {id: " + id2 + ", name: D, entities: [{entity: Case, fields: [{name: A, label: a}]}]}\n", `7:106: unknown key "label"`},

@@ -32,7 +32,8 @@ func TestDiscovery(t *testing.T) {
 	for address, want := range map[string]string{
 		base + "/configuration?status=ACTIVE": `{"configurations":[
 			{"id":"` + configID + `","name":"Acme","description":"The CRM","status":"active","typeId":"salesforce","typeName":"Salesforce"},
-			{"id":"` + uncached + `","name":"Uncached","description":"","status":"active","typeId":"acme","typeName":"Acme"}],"totalRecords":2}`,
+			{"id":"` + uncached + `","name":"Uncached","description":"","status":"active","typeId":"acme","typeName":"Acme"},
+			{"id":"` + tasksID + `","name":"Tasks","description":"","status":"active","typeId":"tandem","typeName":"Tandem"}],"totalRecords":3}`,
 		base + "/configuration?status=inactive": `{"configurations":[
 			{"id":"` + sleeping + `","name":"Sleeping","description":"","status":"inactive","typeId":"acme","typeName":"Acme"}],"totalRecords":1}`,
 		at + "/data-mappings": `{"dataMappings":[
@@ -48,7 +49,7 @@ func TestDiscovery(t *testing.T) {
 		require.JSONEq(t, want, r.get(t, admin, address, 200), address)
 	}
 	all := r.get(t, admin, strings.Replace(base, "/InContactAPI", "/incontactapi", 1)+"/configuration", 200)
-	require.Contains(t, all, `"totalRecords":3`)
+	require.Contains(t, all, `"totalRecords":4`)
 
 	var workflows struct {
 		ID, TypeID, InstanceID string

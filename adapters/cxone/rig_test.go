@@ -19,6 +19,7 @@ import (
 
 	"tandem/core/coretest"
 	"tandem/core/directory"
+	"tandem/core/engine"
 	"tandem/core/execution"
 	"tandem/core/integration"
 	"tandem/core/mapping"
@@ -153,8 +154,10 @@ type rig struct {
 	log     *log
 	answers *execution.FirstAnswers
 	runner  runFunc // nil: the real one
-	refuse  error   // what the store says to a run that writes
-	dead    bool    // nobody listens where the CRM was
+	engine  *engine.Engine
+	broken  error // what the engine says of every task
+	refuse  error // what the store says to a run that writes
+	dead    bool  // nobody listens where the CRM was
 
 	mu     sync.Mutex
 	crm    http.HandlerFunc
@@ -207,6 +210,8 @@ func newRig(t testing.TB) *rig {
 	t.Cleanup(func() { r.answers.Wait(context.Background()) })
 	recorder := execution.NewRecorder(execution.Options{DB: db, Clock: r.clock, Failed: func(string, error) {}})
 
+	r.engine = engine.New(engine.Options{DB: db, Clock: r.clock})
+
 	srv, err := server.New(server.Options{Clock: r.clock})
 	require.NoError(t, err)
 	New(Options{
@@ -218,12 +223,12 @@ func newRig(t testing.TB) *rig {
 			}
 			return real.Run(ctx, req)
 		}),
-		Answers: refusing{r.answers, r}, Results: execution.NewResults(recorder), Recorder: r.log, Sealer: sealer{}, Clock: r.clock,
+		Engine: fragile{r.engine, r}, Answers: refusing{r.answers, r}, Results: execution.NewResults(recorder), Recorder: r.log, Sealer: sealer{}, Clock: r.clock,
 		Failed: r.failed,
 	}).Mount(srv.Echo())
 	r.handler = srv.Echo()
 
-	for _, upn := range []string{admin, agent, stranger, off, none1} {
+	for _, upn := range []string{admin, agent, clerk, stranger, off, none1} {
 		r.keys[upn] = r.key(t, upn, Platform)
 	}
 	r.keys[other] = r.key(t, admin, "powerautomate")

@@ -6,6 +6,7 @@ const (
 	admin    = "admin@contoso.example"
 	agent    = "agent@contoso.example" // may not connect
 	stranger = "admin@fabrikam.example"
+	clerk    = "clerk@contoso.example"   // runs the tasks of desk@contoso.example
 	off      = "admin@tailspin.example"  // integrations are switched off
 	none1    = "admin@northwind.example" // has no file
 	other    = "powerautomate key"
@@ -30,8 +31,32 @@ const (
 	memoMap    = "22222222-0000-0000-0000-000000000001"
 	sleepMap   = "22222222-0000-0000-0000-000000000002"
 	cardMap    = "22222222-0000-0000-0000-000000000003"
+	tasksID    = "01899438-147f-433b-945b-f1fde6d91881"
+	getID      = "11111111-0000-0000-0000-000000000011"
+	updateID   = "11111111-0000-0000-0000-000000000012"
+	queueID    = "11111111-0000-0000-0000-000000000013"
+	connectID  = "11111111-0000-0000-0000-000000000014"
+	closeID    = "11111111-0000-0000-0000-000000000015"
+	raiseID    = "11111111-0000-0000-0000-000000000016"
 	unknownID  = "33333333-0000-0000-0000-000000000001"
 )
+
+// staff are contoso's people and services.
+const staff = `  - {upn: agent@contoso.example, roles: [Agent]}
+  - {upn: clerk@contoso.example, roles: [Service Owner]}
+services:
+  - upn: desk@contoso.example
+    name: Desk
+    owners: [clerk@contoso.example]
+    members: [agent@contoso.example]
+    licence: Contact Center
+    workflows: {ExternalTask: task}
+  - upn: items@contoso.example
+    licence: Contact Center
+    target: cxone
+    target_settings: {pointOfContact: Items}
+    workflows: {ExternalTask: task}
+`
 
 // files are the mappings of the tests; CRM_ADDRESS stands for the address of the fake.
 func files() map[string]string {
@@ -39,7 +64,7 @@ func files() map[string]string {
 		return "tenant: " + tenant + "\nusers:\n  - {upn: admin@" + tenant + ".example, roles: [Tenant Admin]}\n" + extra
 	}
 	return map[string]string{
-		"directory/contoso.yaml":   person("contoso", "  - {upn: agent@contoso.example, roles: [Agent]}\n"),
+		"directory/contoso.yaml":   person("contoso", staff),
 		"directory/fabrikam.yaml":  person("fabrikam", ""),
 		"directory/tailspin.yaml":  person("tailspin", ""),
 		"directory/northwind.yaml": person("northwind", ""),
@@ -150,6 +175,15 @@ configurations:
     integration: acme
     cache: 0s
     workflows: [{id: ` + uncachedID + `, name: Find, action: search, operation: find}]
+  - id: ` + tasksID + `
+    name: Tasks
+    workflows:
+      - {id: ` + getID + `, name: Get Task, action: search, task: get}
+      - {id: ` + updateID + `, name: Update Task, action: update, task: update}
+      - {id: ` + queueID + `, name: Queue Task, action: trigger, task: queue}
+      - {id: ` + connectID + `, name: Connect Task, action: trigger, task: connect}
+      - {id: ` + closeID + `, name: Close Task, task: close}
+      - {id: ` + raiseID + `, name: First of all, task: queue, input: {priority: 1}}
 `,
 		"cxone/fabrikam.yaml": `
 tenant: fabrikam
