@@ -124,49 +124,59 @@ func (a *Adapter) setVariables(ctx context.Context, k *call) (result, error) {
 // queue puts a task into a queue: a service of the hub, or a queue of Webex for a
 // task that is there.
 func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
+	service, known := k.tenant.ServiceAt(k.r.QueueID)
+	if known {
+		if err := k.tenant.MayRunTasks(k.user, service); err != nil {
+			return result{}, err
+		}
+		if to := service.Ref(); to.Target != Platform { // wherever the task is: it need not be read first
+			return a.enqueue(ctx, k, to)
+		}
+	}
 	t, err := a.open(ctx, k)
 	if err != nil {
 		return result{}, err
 	}
-	r := k.r
-	priority := r.ContactPriority
+	r, to := k.r, t.Service
+	if known {
+		to = service.Ref()
+	} else if to.Target != Platform {
+		return result{}, core.InvalidField("queueId", "no service of the tenant has this UPN or address")
+	}
+	if !there(&t) {
+		if to.Target == Platform {
+			if err := a.authorized(ctx, k); err != nil {
+				return result{}, err
+			}
+		}
+		return a.enqueue(ctx, k, to)
+	}
+	input := map[string]any{
+		"conversationId": r.ConversationID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "priority": r.ContactPriority,
+		"skillRequirements": r.SkillRequirements,
+	}
+	if input["queueId"] = r.QueueID; known {
+		input["queueId"] = service.TargetSettings["queue"]
+	}
+	if _, err := a.remotely(ctx, k, &t, input); err != nil {
+		return result{}, err
+	}
+	if !a.o.Listening(k.who.Tenant) {
+		return a.enqueue(ctx, k, to)
+	}
+	t, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool {
+		return t.State == core.StateQueued || t.State == core.StateOffered || t.State == core.StateConnected
+	})
+	return queued(k, t), err
+}
+
+// enqueue puts a task into a queue of the hub.
+func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef) (result, error) {
+	priority := k.r.ContactPriority
 	if priority == noPriority {
 		priority = 0
 	}
-	service, known := k.tenant.ServiceAt(r.QueueID)
-	to := t.Service
-	switch {
-	case known:
-		if err := k.tenant.MayRunTasks(k.user, service); err != nil {
-			return result{}, err
-		}
-		to = service.Ref()
-	case t.Service.Target != Platform:
-		return result{}, core.InvalidField("queueId", "no service of the tenant has this UPN or address")
-	}
-	if there(&t) && (!known || to.Target == Platform) {
-		input := map[string]any{
-			"conversationId": r.ConversationID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "priority": r.ContactPriority,
-			"skillRequirements": r.SkillRequirements,
-		}
-		if input["queueId"] = r.QueueID; known {
-			input["queueId"] = service.TargetSettings["queue"]
-		}
-		if _, err := a.remotely(ctx, k, &t, input); err != nil {
-			return result{}, err
-		}
-		if a.o.Listening(k.who.Tenant) {
-			t, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool {
-				return t.State == core.StateQueued || t.State == core.StateOffered || t.State == core.StateConnected
-			})
-			return queued(k, t), err
-		}
-	} else if to.Target == Platform {
-		if err := a.authorized(ctx, k); err != nil {
-			return result{}, err
-		}
-	}
-	t, err = a.change(ctx, k, func(c *engine.Change) error { return c.Queue(to, priority) })
+	t, err := a.change(ctx, k, func(c *engine.Change) error { return c.Queue(to, priority) })
 	return queued(k, t), err
 }
 
