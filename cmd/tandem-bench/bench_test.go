@@ -19,7 +19,7 @@ func TestQuantile(t *testing.T) {
 
 func TestUnknownPart(t *testing.T) {
 	t.Parallel()
-	require.ErrorContains(t, run(t.Context(), []string{"-only", "nothing"}, &bytes.Buffer{}), "create, execute, latency, fanout, footprint")
+	require.ErrorContains(t, run(t.Context(), []string{"-only", "nothing"}, &bytes.Buffer{}), "create, execute, latency, fanout, webex node, webex events, footprint")
 }
 
 // TestHubAndBareHandler runs the comparison itself, for a moment.

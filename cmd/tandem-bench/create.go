@@ -24,12 +24,11 @@ type burst struct {
 
 func (b burst) rate() float64 { return float64(b.tasks) / b.elapsed.Seconds() }
 
-// load lets clients add tasks, each on its own connection, one after the other,
-// until the time is over or most of them are made.
-func load(ctx context.Context, addr, key string, clients int, most int64, limit time.Duration, body []byte) (burst, error) {
-	var begun atomic.Int64
+// drive lets clients call something, each on its own connection, one call after
+// the other, until the time is over or call says that nothing is left.
+func drive(ctx context.Context, addr, key string, clients int, limit time.Duration, call func(c *sandbox.Conn, client int) (bool, error)) (burst, error) {
 	var all sync.WaitGroup
-	errs := make([]error, clients)
+	errs, done := make([]error, clients), make([]int64, clients)
 	conns := make([]*sandbox.Conn, clients)
 	for i := range conns {
 		c, err := sandbox.Dial(ctx, addr, key)
@@ -42,13 +41,30 @@ func load(ctx context.Context, addr, key string, clients int, most int64, limit 
 	began := time.Now()
 	for i, c := range conns {
 		all.Go(func() {
-			for ctx.Err() == nil && errs[i] == nil && time.Since(began) < limit && begun.Add(1) <= most {
-				errs[i] = add(c, body)
+			for more := true; ctx.Err() == nil && time.Since(began) < limit; done[i]++ {
+				if more, errs[i] = call(c, i); !more || errs[i] != nil {
+					return
+				}
 			}
 		})
 	}
 	all.Wait()
-	return burst{min(begun.Load(), most), time.Since(began)}, errors.Join(errors.Join(errs...), ctx.Err())
+	b := burst{elapsed: time.Since(began)}
+	for _, n := range done {
+		b.tasks += n
+	}
+	return b, errors.Join(errors.Join(errs...), ctx.Err())
+}
+
+// load lets clients add tasks until the time is over or most of them are made.
+func load(ctx context.Context, addr, key string, clients int, most int64, limit time.Duration, body []byte) (burst, error) {
+	var begun atomic.Int64
+	return drive(ctx, addr, key, clients, limit, func(c *sandbox.Conn, _ int) (bool, error) {
+		if begun.Add(1) > most {
+			return false, nil
+		}
+		return true, add(c, body)
+	})
 }
 
 // add adds one task.

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"tandem/cmd/internal/sandbox"
@@ -166,36 +164,10 @@ func (l *lab) executeAlone(ctx context.Context, hub *rig, bare, crm *plain) erro
 	return nil
 }
 
-// hammer lets clients execute the workflow, each on its own connection, one call
-// after the other, until the time is over.
+// hammer lets clients execute the workflow until the time is over.
 func hammer(ctx context.Context, addr, key string, clients int, limit time.Duration) (burst, error) {
-	var all sync.WaitGroup
-	errs, done := make([]error, clients), make([]int64, clients)
-	conns := make([]*sandbox.Conn, clients)
-	for i := range conns {
-		c, err := sandbox.Dial(ctx, addr, key)
-		if err != nil {
-			return burst{}, err
-		}
-		defer c.Close()
-		conns[i] = c
-	}
 	body := executeBody()
-	began := time.Now()
-	for i, c := range conns {
-		all.Go(func() {
-			for ctx.Err() == nil && errs[i] == nil && time.Since(began) < limit {
-				errs[i] = call(c, body)
-				done[i]++
-			}
-		})
-	}
-	all.Wait()
-	b := burst{elapsed: time.Since(began)}
-	for _, n := range done {
-		b.tasks += n
-	}
-	return b, errors.Join(errors.Join(errs...), ctx.Err())
+	return drive(ctx, addr, key, clients, limit, func(c *sandbox.Conn, _ int) (bool, error) { return true, call(c, body) })
 }
 
 // call executes the workflow once.

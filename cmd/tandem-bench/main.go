@@ -38,6 +38,8 @@ var parts = []struct {
 	{"execute", (*lab).execute},
 	{"latency", (*lab).latency},
 	{"fanout", (*lab).fanOut},
+	{"webex node", (*lab).webexNode},
+	{"webex events", (*lab).webexEvents},
 	{"footprint", (*lab).footprint},
 }
 
