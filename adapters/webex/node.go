@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -110,8 +111,13 @@ func (k *call) verdict(done result, err error) verdict {
 func (a *Adapter) perform(ctx context.Context, k *call) (done result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			a.o.Failed("a node failed", fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
-			err = &core.Error{Kind: core.Internal}
+			err = core.Wrap(core.Internal, fmt.Errorf("panic: %v\n%s", p, debug.Stack()), "a node failed")
+		}
+		if err == nil {
+			return
+		}
+		if e, _ := server.Explain(err); e.Kind == core.Internal { // the answer hides it
+			a.o.Failed("call "+k.id+" of a node failed", err)
 		}
 	}()
 	if k.r.Authorization != "" { // whoever names one means it to be used
@@ -203,9 +209,16 @@ func (a *Adapter) record(k *call, v verdict, done result, err error, began time.
 	}
 	if err != nil {
 		run.Code, run.Message = v.Failure.Code, v.Failure.Message
-	} else if len(done.outputs) > 0 {
-		text, _ := json.Marshal(done.outputs)
+	} else if shown := shownOutputs(done.outputs); len(shown) > 0 {
+		text, _ := json.Marshal(shown)
 		run.Result = string(text)
 	}
 	a.o.Recorder.Record(run)
+}
+
+// shownOutputs are the outputs without the one that repeats values of variables.
+func shownOutputs(outputs map[string]any) map[string]any {
+	shown := maps.Clone(outputs)
+	delete(shown, "responsePayload")
+	return shown
 }
