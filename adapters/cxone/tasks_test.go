@@ -243,6 +243,8 @@ func TestQueueTask(t *testing.T) {
 	require.Equal(t, 1, now.ContactPriority)
 	require.Equal(t, core.Remote{Platform: core.PlatformCXone, State: core.RemoteRequested}, now.Remote, "a work item is made")
 
+	s = queue(object{"service": desk}, admin, queueID)
+	require.Equal(t, []any{branchInternalError, "TASK_THERE"}, []any{s.Branch, s.ErrorArgs.Code}, "CXone has it")
 	s = queue(object{"service": "nobody@contoso.example"}, admin, queueID)
 	require.Equal(t, "workflowInput.service: is not a service of the tenant", s.ErrorArgs.Message)
 	for _, priority := range []any{0, 10, -1, "10"} {

@@ -82,6 +82,18 @@ func (s *Studio) Execute(ctx context.Context, parameters map[string]any) (e Exec
 	return e, err
 }
 
+// Run executes a workflow of the given name for a contact.
+func (s *Studio) Run(ctx context.Context, configuration, workflow, contact string, input map[string]any) (Execution, error) {
+	configurationID, workflowID, err := s.Find(ctx, configuration, workflow)
+	if err != nil {
+		return Execution{}, err
+	}
+	return s.Execute(ctx, map[string]any{
+		"configurationId": configurationID, "workflowId": workflowID, "contactId": contact,
+		"workflowPayload": map[string]any{"workflowInput": input},
+	})
+}
+
 func (s *Studio) do(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, s.Hub+path, bytes.NewReader(body))
 	if err != nil {
