@@ -220,6 +220,11 @@ func (o *office) becomes(id string, good func(t *core.Task) bool) core.Task {
 		}
 		<-time.After(5 * time.Millisecond)
 	}
+	for _, d := range o.vendors.Webex().Deliveries() {
+		if d.TaskID == last.Remote.ID {
+			o.t.Logf("%+v", d)
+		}
+	}
 	require.Fail(o.t, "the task did not become so", "%+v", last)
 	return last
 }

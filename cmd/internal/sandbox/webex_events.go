@@ -69,7 +69,7 @@ func (w *Webex) emit(events ...wxEvent) {
 	}
 	var posts []wxPost
 	for _, e := range events {
-		now := w.clock.Now()
+		now := w.clock.Now().Truncate(time.Millisecond) // all that an event tells
 		if !now.After(w.stamp) {
 			now = w.stamp.Add(time.Millisecond)
 		}
