@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/engine"
 	"tandem/core/operation"
 	"tandem/core/outbound"
 )
@@ -32,10 +33,10 @@ func TestStudioGuide(t *testing.T) {
 	words := []string{
 		codeInvalidWorkflow, codeUnreachable, codeRejected, operation.CodeBrokenAnswer,
 		outbound.CodeRedirected, outbound.CodeAuthorizationRequired, outbound.CodeUpstreamForbidden, outbound.CodeUpstreamThrottled,
-		outbound.CodeUpstreamFailed, outbound.CodeUpstreamBusy, outbound.CodeCircuitOpen, outbound.CodeAddressRefused,
+		engine.CodeEnded, engine.CodeTaken, engine.CodeThere, outbound.CodeUpstreamFailed, outbound.CodeUpstreamBusy, outbound.CodeCircuitOpen, outbound.CodeAddressRefused,
 	}
 	for kind, meaning := range core.Table {
-		if kind != core.Unauthenticated && kind != core.Forbidden { // those are 401 and 403, without errorArgs
+		if kind != core.Unauthenticated { // that is 401, without errorArgs
 			words = append(words, meaning.Code)
 		}
 	}
