@@ -3,10 +3,12 @@ package webex
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"tandem/core"
+	"tandem/core/directory"
 	"tandem/core/store"
 )
 
@@ -21,13 +23,22 @@ const (
 // position tells where a contact stands in a queue, and how long it will wait.
 func (a *Adapter) position(ctx context.Context, k *call) (result, error) {
 	service, known := k.tenant.ServiceAt(k.r.QueueID)
+	if !known { // it may be one's queue at Webex
+		all := k.tenant.Services()
+		i := slices.IndexFunc(all, func(s *directory.Service) bool { return s.TargetSettings["queue"] == k.r.QueueID })
+		if known = i >= 0; known {
+			service = all[i]
+		}
+	}
+	if known {
+		if err := k.tenant.MayRunTasks(k.user, service); err != nil {
+			return result{}, err
+		}
+	}
 	switch {
 	case known && service.Ref().Target == Platform && service.TargetSettings["queue"] != "":
 		return a.positionThere(ctx, k, service.TargetSettings["queue"])
 	case known:
-		if err := k.tenant.MayRunTasks(k.user, service); err != nil {
-			return result{}, err
-		}
 		return a.positionHere(ctx, k, strings.ToLower(service.UPN))
 	case strings.Contains(k.r.QueueID, "@"):
 		return result{}, core.InvalidField("queueId", "no service of the tenant has this UPN or address")
@@ -70,25 +81,9 @@ func number(v any) (float64, bool) {
 // positionHere asks the hub's own queue. A contact that is not in it is told
 // where it would come.
 func (a *Adapter) positionHere(ctx context.Context, k *call, queue string) (result, error) {
-	position, err := a.o.DB.QueueLength(ctx, k.who.Tenant, queue)
+	position, err := a.place(ctx, k, queue)
 	if err != nil {
 		return result{}, err
-	}
-	position++
-	if k.r.TaskID != "" {
-		t, err := a.task(ctx, k)
-		if err != nil {
-			return result{}, err
-		}
-		row, err := a.o.DB.Task(ctx, t.ID)
-		if err != nil {
-			return result{}, err
-		}
-		if row.Queue == queue {
-			if position, err = a.o.DB.QueuePosition(ctx, k.who.Tenant, queue, row.Rank); err != nil {
-				return result{}, err
-			}
-		}
 	}
 	now := a.o.Clock.Now()
 	window := time.Duration(k.r.LookbackMinutes) * time.Minute
@@ -105,6 +100,30 @@ func (a *Adapter) positionHere(ctx context.Context, k *call, queue string) (resu
 	}
 	outputs["estimatedWaitTime"] = estimate
 	return result{outputs: outputs}, nil
+}
+
+// maxCounted bounds how many contacts of a queue are looked through.
+const maxCounted = 2000
+
+// place is the place of a call's contact in a queue, or where it would come. One
+// behind so many others is told that it is the last.
+func (a *Adapter) place(ctx context.Context, k *call, queue string) (int, error) {
+	length, err := a.o.DB.QueueLength(ctx, k.who.Tenant, queue)
+	if err != nil || k.r.TaskID == "" {
+		return length + 1, err
+	}
+	t, err := a.task(ctx, k)
+	if err != nil {
+		return 0, err
+	}
+	if t.State != core.StateQueued && t.State != core.StateOffered || !strings.EqualFold(t.Service.UPN, queue) {
+		return length + 1, nil
+	}
+	tasks, err := a.o.DB.QueuedTasks(ctx, k.who.Tenant, []string{queue}, maxCounted)
+	if i := slices.IndexFunc(tasks, func(row store.Task) bool { return row.ID == t.ID }); i >= 0 {
+		return i + 1, err
+	}
+	return max(length, 1), err
 }
 
 // estimateOf is the average, in milliseconds, of the waiting times of a window of
@@ -137,4 +156,3 @@ func estimateOf(times []store.QueueTime, now time.Time, minutes int) (int64, boo
 	}
 	return int64(total / float64(valid)), true
 }
-
