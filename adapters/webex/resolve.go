@@ -1,6 +1,7 @@
 package webex
 
 import (
+	"cmp"
 	"context"
 
 	"tandem/core"
@@ -82,8 +83,9 @@ type threads struct {
 // CreateIn makes a task for a message.
 func (t threads) CreateIn(ctx context.Context, tx *store.Tx, m conversation.Message, conversationID string) (string, error) {
 	task := t.k.newTask(t.service.Ref())
-	task.CustomerIdentifier, task.Customer.DisplayName = m.Customer, m.CustomerName
-	task.InitialMessage, task.Mail.Subject = operation.Cut(m.Text, maxMessageKept), m.Subject
+	task.CustomerIdentifier = cmp.Or(task.CustomerIdentifier, m.Customer)
+	task.Customer.DisplayName = cmp.Or(task.Customer.DisplayName, m.CustomerName)
+	task.InitialMessage, task.Mail.Subject = operation.Cut(m.Text, maxMessageKept), cmp.Or(task.Mail.Subject, m.Subject)
 	if m.Channel == conversation.Email {
 		task.Customer.Email, task.Mail.PlainText = m.Customer, task.InitialMessage
 	}

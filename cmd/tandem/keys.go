@@ -72,7 +72,7 @@ func (k keysCreate) user(p *program, c *config) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("tenant %s has no user %q", k.Tenant, k.User)
 	}
-	if k.Adapter == "powerautomate" || k.Adapter == "cxone" {
+	if k.Adapter != "admin" {
 		if err := tenant.MayConnect(user); err != nil {
 			fmt.Fprintf(p.stderr, "tandem: calls with this key will be refused as long as the user has no other role: %v\n", err)
 		}

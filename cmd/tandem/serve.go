@@ -244,21 +244,30 @@ func (h *hub) doors(ctx context.Context) (err error) {
 
 // depths shows how much waits, read at each scrape.
 func (h *hub) depths() error {
-	depth := func(pick func(deliveries, deadLetters int) int) func() float64 {
-		return func() float64 {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			defer cancel()
+	backlog := func(pick func(deliveries, deadLetters int) int) func() float64 {
+		return scraped(func(ctx context.Context) (int, error) {
 			deliveries, deadLetters, err := h.db.Backlog(ctx)
-			if err != nil {
-				return math.NaN()
-			}
-			return float64(pick(deliveries, deadLetters))
-		}
+			return pick(deliveries, deadLetters), err
+		})
 	}
 	return errors.Join(
-		h.metrics.QueueDepth("deliveries", depth(func(waiting, _ int) int { return waiting })),
-		h.metrics.QueueDepth("dead_letters", depth(func(_, dead int) int { return dead })),
+		h.metrics.QueueDepth("deliveries", backlog(func(waiting, _ int) int { return waiting })),
+		h.metrics.QueueDepth("dead_letters", backlog(func(_, dead int) int { return dead })),
+		h.metrics.QueueDepth("outbox", scraped(h.db.OutboxDepth)),
 	)
+}
+
+// scraped reads a figure of the database for a scrape; NaN when it cannot.
+func scraped(read func(ctx context.Context) (int, error)) func() float64 {
+	return func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		n, err := read(ctx)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(n)
+	}
 }
 
 // stopTime bounds the end of the hub. Operations that still run after runTime of

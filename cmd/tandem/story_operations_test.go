@@ -32,7 +32,7 @@ func TestOperationsLifeInTheBrowser(t *testing.T) {
 	p.Follow("form.filter button")
 	p.WaitText("tbody", "Timeout")
 	require.NotContains(t, p.Text("tbody"), "Create Ticket")
-	p.Go(d.base + "/console/executions?title=Create+Ticket")
+	p.Go(d.base + "/console/executions?title=Zendesk+/+Create+Ticket")
 	p.Follow("tbody .title")
 	p.WaitText("main", "Parcel has not arrived")
 	p.Screenshot("execution")
