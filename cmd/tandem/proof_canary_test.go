@@ -74,6 +74,10 @@ func newSpy(t *testing.T, vendors *sandbox.Vendors) *spy {
 				s.keep(map[string]any{name: form.Get(name)}, name)
 			}
 		}
+		var doc map[string]any
+		if json.Unmarshal(body, &doc) == nil {
+			s.keep(doc, "secret") // of a subscription
+		}
 		if strings.HasPrefix(r.Header.Get("Authorization"), "Bearer ") && s.reject.Swap(false) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
@@ -191,7 +195,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 			database = u.String()
 		}
 		r := newRig(t, database, "TANDEM_LOG_LEVEL=debug", "TANDEM_MASTER_KEY="+testKey)
-		r.integrations(t, vendors, s.Listener.Addr().String())
+		r.webex(t, vendors, s.Listener.Addr().String())
 		r.write(t, "cxone/configurations.yaml", canaryConfigurations)
 		h := r.start(t)
 		v := &visitor{t: t, base: h.URL, jar: map[string]string{}, shown: &strings.Builder{}}
@@ -204,6 +208,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 		key := usePowerAutomate(t, r, h, secrets)
 		secrets["api key"] = key
 		script := useCXone(t, r, h, v, secrets)
+		useWebex(t, r, h, v, s, key, secrets)
 		for name, value := range v.jar {
 			if value != "" {
 				secrets["cookie "+name] = value
@@ -214,7 +219,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 			secrets[name+" on the wire"] = value
 		}
 		s.mu.Unlock()
-		for _, name := range []string{"code", "code_verifier", "access_token", "refresh_token", "client_secret", "access_token'"} {
+		for _, name := range []string{"code", "code_verifier", "access_token", "refresh_token", "client_secret", "access_token'", "secret", "secret'"} {
 			require.Contains(t, secrets, name+" on the wire", "the test has seen it go by")
 		}
 
