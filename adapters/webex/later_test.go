@@ -386,4 +386,3 @@ func TestLaterIsCheckedAgain(t *testing.T) {
 	require.False(t, v.Done)
 	require.Nil(t, v.Payload, "a hub that stops has not settled it")
 }
-

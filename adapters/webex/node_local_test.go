@@ -273,6 +273,22 @@ func many(n int) (list []any) {
 	return list
 }
 
+// An older version of a node is answered in its own spelling.
+func TestWordsOfVersions(t *testing.T) {
+	t.Parallel()
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	id := atAgent(r, t)
+	for version, words := range map[string][2]string{
+		"v1.3": {"onScreenPopSuccess", "onScreenPopFailure"}, "1.2": {"onScreenPopSuccess", "onScreenPopFailure"},
+		"1.1": {"onScreenpopSuccess", "onScreenpopFailure"}, "1.0": {"onScreenpopSuccess", "onScreenpopFailure"},
+	} {
+		body := changed(bodyOf("screen-pop/pop", id), map[string]any{"version": version})
+		require.Equal(t, words[0], r.ok(t, "screen-pop/pop", body).Outcome, version)
+		require.Equal(t, words[1], r.ok(t, "screen-pop/pop", changed(body, map[string]any{"taskId": r.uuid()})).Outcome, version)
+	}
+	require.Len(t, r.of(t, id).Pops, 1)
+}
+
 // A task belongs to one agent at a time.
 func TestSecondAgent(t *testing.T) {
 	t.Parallel()
@@ -402,4 +418,3 @@ func TestNamedAuthorization(t *testing.T) {
 	s := r.ok(t, "queue-task/queue", changed(bodyOf("queue-task/queue", id), map[string]any{"authorization": "Bad", "version": "1.2"}))
 	require.Equal(t, "onauthorizatonfail", s.Outcome, "as that version spells it")
 }
-
