@@ -305,7 +305,7 @@ func readQuery(p *problems, r *request, name string, v any) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(doc)) {
 		value := doc[key]
-		if value == nil {
+		if text, _ := value.(string); value == nil || unset(text) {
 			value = ""
 		}
 		entry := core.NamedValue{Name: key, Value: p.line(name+"."+short(key), value, maxText)}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -167,7 +168,7 @@ func empty(v any) bool {
 	case nil:
 		return true
 	case string:
-		return strings.TrimSpace(v) == ""
+		return strings.TrimSpace(v) == "" || unset(v)
 	case []any:
 		return len(v) == 0
 	case map[string]any:
@@ -175,6 +176,12 @@ func empty(v any) bool {
 	}
 	return false
 }
+
+var referenceForm = regexp.MustCompile(`^\s*\$\([^()$]*\)\s*$`)
+
+// unset tells whether a text is a flow's reference to a variable and nothing
+// else: nobody has put its value there.
+func unset(text string) bool { return strings.Contains(text, "$(") && referenceForm.MatchString(text) }
 
 func same(a, b any) bool {
 	x, isText := scalar(a)

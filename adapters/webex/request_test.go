@@ -265,6 +265,38 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// TestUnsetVariables reads what a flow sends for variables that have no value.
+func TestUnsetVariables(t *testing.T) {
+	t.Parallel()
+	for _, m := range methods {
+		body := valid(&m)
+		for _, name := range m.Fields {
+			name, required := strings.CutSuffix(name, "*")
+			_, err := read(t, &m, changed(body, map[string]any{name: " $(n2.webex." + name + ") "}))
+			if required {
+				require.Equal(t, []string{name}, found(t, err), m.Title)
+				require.ErrorContains(t, err, "is required")
+				continue
+			}
+			require.NoError(t, err, "%s %s", m.Title, name)
+		}
+	}
+	r, err := read(t, methodAt(t, "create-task/create"), changed(valid(methodAt(t, "create-task/create")), map[string]any{
+		"customerName": "$(n5.name)", "subject": "it costs $(5)", "origin": "$(a) $(b)",
+	}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"", "it costs $(5)", "$(a) $(b)"}, []string{r.CustomerName, r.Subject, r.Origin})
+	r, err = read(t, methodAt(t, "screen-pop/pop"), changed(valid(methodAt(t, "screen-pop/pop")), map[string]any{
+		"queryParameters": `{"id": "$(caseId)", "name": "Zoë"}`,
+	}))
+	require.NoError(t, err)
+	require.Equal(t, []core.NamedValue{{Name: "id"}, {Name: "name", Value: "Zoë"}}, r.QueryParameters)
+	_, err = read(t, methodAt(t, "set-variable/flow"), map[string]any{
+		"taskId": someUUID, "variables": `[{"name": "order", "value": "$(order)"}]`,
+	})
+	require.Equal(t, []string{"variables[0].value"}, found(t, err))
+}
+
 func TestDecodeBodies(t *testing.T) {
 	t.Parallel()
 	m := methodAt(t, "piq-ewt/fetch")
