@@ -32,6 +32,7 @@ func (b *Bridge) run(ctx context.Context, j job) (*operation.Result, error) {
 	took := core.Stopwatch()
 	j.request.ID = core.NewID(now)
 	result, err := b.o.Runner.Run(ctx, j.request)
+	err = shown(result.Mask, err)
 	outcome := "ok"
 	if err != nil {
 		outcome = string(core.KindOf(err))
@@ -44,15 +45,40 @@ func (b *Bridge) run(ctx context.Context, j job) (*operation.Result, error) {
 	run := execution.Run{
 		ID: j.request.ID, Tenant: j.request.Tenant, Platform: j.platform, Title: j.title, Integration: j.request.Operation.Integration,
 		Operation: j.request.Operation.Name, Outcome: outcome, Failed: err != nil, Contact: j.request.ContactID, Began: now, Duration: duration,
-		Steps: result.Steps, Input: result.Mask.JSON(j.request.Input),
+		Steps: result.Steps, Input: result.Mask.JSON(declared(&j.request)),
 	}
 	if err == nil {
 		run.Result = result.Mask.JSON(result.Output)
 	} else if e, ok := errors.AsType[*core.Error](err); ok {
-		run.Code, run.Message = e.Code, result.Mask.Message(err, e.Message)
+		run.Code, run.Message = e.Code, e.Message
 	}
 	b.o.Recorder.Record(run)
 	return result, err
+}
+
+// declared is the input as far as the operation knows it. What it does not know
+// has no use, and the file that says what is to be hidden says nothing of it.
+func declared(r *operation.Request) map[string]any {
+	known := make(map[string]any, len(r.Operation.Inputs))
+	for _, in := range r.Operation.Inputs {
+		if v, given := r.Input[in.Name]; given {
+			known[in.Name] = v
+		}
+	}
+	return known
+}
+
+// shown returns the error of a run with the message that people may see: it comes
+// to stand in tasks, kept answers and other runs, which know no masks.
+func shown(mask *operation.Mask, err error) error {
+	run, isRun := errors.AsType[*operation.Error](err)
+	e, ok := errors.AsType[*core.Error](err)
+	if !isRun || !ok || mask == nil {
+		return err
+	}
+	masked := *e
+	masked.Message = mask.Message(err, e.Message)
+	return &operation.Error{Step: run.Step, Upstream: run.Upstream, Wrote: run.Wrote, Err: &masked}
 }
 
 // workflowRun runs the operation that a workflow asks for. One that changes
