@@ -2,6 +2,7 @@ package webex
 
 import (
 	"cmp"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"tandem/core/conversation"
+	"tandem/core/operation"
 )
 
 // detailsField is how detailsJson and its parts are called in findings.
@@ -134,7 +136,7 @@ func (d *details) read(p *problems, r *request) {
 		}
 	}
 	if v := values[strings.ToLower(text)]; v != nil {
-		d.Message.Text = p.written(at+"."+text, v, maxMail)
+		d.Message.Text = operation.Cut(p.written(at+"."+text, v, math.MaxInt), maxMail)
 	}
 }
 

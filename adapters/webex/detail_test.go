@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core/conversation"
+	"tandem/core/operation"
 )
 
 func resolving(channel string, message map[string]any) map[string]any {
@@ -107,11 +108,13 @@ func TestDetailsLimits(t *testing.T) {
 	t.Parallel()
 	m := methodAt(t, "resolve-conversation/resolve")
 	sms := messageOf("sms")
-	_, err := read(t, m, resolving("sms", changed(sms, map[string]any{"message": strings.Repeat("é", 32<<10)})))
-	require.NoError(t, err)
-	_, err = read(t, m, resolving("sms", changed(sms, map[string]any{"message": strings.Repeat("é", 32<<10+1)})))
-	require.Equal(t, []string{"details.messageDetails.message"}, found(t, err))
-	_, err = read(t, m, resolving("sms", changed(sms, map[string]any{"message": []any{}})))
+	for _, text := range []string{strings.Repeat("é", 16<<10), strings.Repeat("é", 100<<10)} { // long e-mails are read, too
+		r, err := read(t, m, resolving("sms", changed(sms, map[string]any{"message": text})))
+		require.NoError(t, err)
+		require.Equal(t, operation.Cut(text, 32<<10), r.Details.Message.Text)
+		require.Equal(t, text, r.Details.All["messageDetails"].(map[string]any)["message"], "Webex Engage gets all of it")
+	}
+	_, err := read(t, m, resolving("sms", changed(sms, map[string]any{"message": []any{}})))
 	require.Equal(t, []string{"details.messageDetails.message"}, found(t, err))
 	_, err = read(t, m, resolving("sms", changed(sms, map[string]any{"senderNumber": map[string]any{"a": 1}})))
 	require.Equal(t, []string{"details.messageDetails.senderNumber"}, found(t, err))

@@ -21,7 +21,7 @@ const (
 	maxLong       = 4096     // recipients, skill requirements
 	maxSubject    = 1024     // of an e-mail
 	maxURL        = 2048     // addresses of pages and webhooks
-	maxMail       = 32 << 10 // what a customer wrote
+	maxMail       = 32 << 10 // what a customer wrote, in bytes; the rest is cut off: whoever wrote it is not there to write less
 	maxParameters = 30       // of a page's address
 	maxAuthName   = 64
 
