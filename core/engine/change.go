@@ -227,6 +227,7 @@ func (c *Change) SetParameters(values []core.NamedValue) error {
 	if err := c.open(); err != nil {
 		return err
 	}
+	c.r.grown = true
 	c.r.task.Parameters = core.MergeNamed(c.r.task.Parameters, values)
 	return c.r.step(flow.Updated)
 }
@@ -240,6 +241,7 @@ func (c *Change) Show(p core.Pop) error {
 	if err := c.open(); err != nil {
 		return err
 	}
+	c.r.grown = true
 	c.r.show(p)
 	return nil
 }

@@ -108,7 +108,7 @@ func (e *Engine) CreateIn(ctx context.Context, tx *store.Tx, n NewTask) (core.Ta
 
 // begin makes a task and runs its workflow up to the first wait.
 func (e *Engine) begin(n NewTask) (*run, error) {
-	r := &run{task: n.Task, flow: n.Workflow, now: e.now()}
+	r := &run{task: n.Task, flow: n.Workflow, now: e.now(), grown: true}
 	r.task.ID, r.task.Created, r.task.State = core.NewID(r.now), r.now, core.StateCreated
 	if r.task.Priority == "" {
 		r.task.Priority = core.PriorityNormal
@@ -235,6 +235,7 @@ func (e *Engine) Update(ctx context.Context, id string, c Changes, key *Key, all
 		if r.task.State == core.StateTerminated {
 			return core.Errorf(core.Conflict, "task %s has terminated and can no longer be updated", id)
 		}
+		r.grown = true
 		if c.Customer != nil {
 			c.Customer(&r.task.Customer)
 		}

@@ -29,6 +29,7 @@ type run struct {
 	events []core.Event
 	outbox []store.OutboxItem
 	waited time.Duration // in the queue, when an agent took it in this change
+	grown  bool          // by what a caller gave, and so may have become too large
 	failed error         // to write down something to be done
 }
 
@@ -65,9 +66,10 @@ func (e *Engine) decode(row store.Task) (*run, error) {
 // keeps a copy of it.
 const maxTask = 256 << 10
 
-// fits refuses a task that a caller has made too large.
+// fits refuses a task that a caller has made too large. Whoever only says what
+// became of it is never refused: one that is full must still be able to end.
 func (r *run) fits() error {
-	if len(r.row.Data) <= maxTask {
+	if !r.grown || len(r.row.Data) <= maxTask {
 		return nil
 	}
 	return &core.Error{
