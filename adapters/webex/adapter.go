@@ -31,11 +31,17 @@ type Callers interface {
 // Engine runs the tasks.
 type Engine interface {
 	Create(ctx context.Context, n engine.NewTask, answer func(*core.Task) ([]byte, error)) ([]byte, error)
-	CreateIn(ctx context.Context, tx *store.Tx, n engine.NewTask) (core.Task, error)
 	Find(ctx context.Context, ref engine.Ref) (core.Task, error)
 	Change(ctx context.Context, ref engine.Ref, allow engine.Allow, change engine.Changing) (core.Task, error)
-	ChangeIn(ctx context.Context, tx *store.Tx, ref engine.Ref, allow engine.Allow, change engine.Changing) (core.Task, error)
 	Watch(taskID string) (changed <-chan struct{}, stop func())
+
+	TransactionEngine
+}
+
+// TransactionEngine runs tasks in the caller's transaction.
+type TransactionEngine interface {
+	CreateIn(ctx context.Context, tx *store.Tx, n engine.NewTask) (core.Task, error)
+	ChangeIn(ctx context.Context, tx *store.Tx, ref engine.Ref, allow engine.Allow, change engine.Changing) (core.Task, error)
 }
 
 // Bridge carries out nodes at Webex.

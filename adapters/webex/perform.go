@@ -72,17 +72,13 @@ func (a *Adapter) remotely(ctx context.Context, k *call, t *core.Task, input map
 	if err := a.authorized(ctx, k); err != nil {
 		return nil, err
 	}
-	return a.o.Bridge.Node(ctx, k.node(ctx, t, input))
+	return a.o.Bridge.Node(ctx, k.node(t, input))
 }
 
-func (k *call) node(ctx context.Context, t *core.Task, input map[string]any) bridge.NodeCall {
-	call := bridge.NodeCall{
-		Tenant: k.who.Tenant, Node: k.m.Node, Method: k.m.Name, Authorization: k.r.Authorization, Task: t, Input: input, Timeout: laterTime,
+func (k *call) node(t *core.Task, input map[string]any) bridge.NodeCall {
+	return bridge.NodeCall{
+		Tenant: k.who.Tenant, Node: k.m.Node, Method: k.m.Name, Authorization: k.r.Authorization, Task: t, Input: input,
 	}
-	if end, ok := ctx.Deadline(); ok {
-		call.Timeout = max(time.Until(end), time.Millisecond)
-	}
-	return call
 }
 
 // notified carries a notification of an agent out at Webex, where the task is
@@ -189,5 +185,6 @@ var drivenFlow = func() *flow.Workflow { //nolint:gochecknoglobals // a constant
 }()
 
 // Workflows are those that the adapter brings: the engine must keep them.
-func Workflows() map[string]*flow.Workflow { return map[string]*flow.Workflow{drivenFlow.Name: drivenFlow} }
-
+func Workflows() map[string]*flow.Workflow {
+	return map[string]*flow.Workflow{drivenFlow.Name: drivenFlow}
+}

@@ -50,7 +50,10 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		return done, nil
 	}
 	if made.Remote.ID == "" {
-		if err := a.o.Bridge.Create(ctx, k.node(ctx, &made, map[string]any{"taskId": r.TaskID, "mediaType": r.MediaType})); err != nil {
+		if err := a.o.Bridge.Create(ctx, k.node(&made, map[string]any{"taskId": r.TaskID, "mediaType": r.MediaType})); err != nil {
+			return result{}, err
+		}
+		if made, err = a.task(ctx, k); err != nil {
 			return result{}, err
 		}
 	}
@@ -58,7 +61,7 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		made, err = a.await(ctx, k.who.Tenant, made.ID, func(t *core.Task) bool { return t.Remote.State != core.RemoteRequested })
 	}
 	if made.Remote.State == core.RemoteFailed { // the flow is told that there is no task
-		return result{}, errors.Join(err, a.end(ctx, k, false))
+		return result{}, errors.Join(taskFailed(&made), a.end(ctx, k, false))
 	}
 	return done, err
 }

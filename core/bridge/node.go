@@ -17,7 +17,6 @@ type NodeCall struct {
 	Authorization        string     // name; empty: the node's default
 	Task                 *core.Task // that it is about; nil: none in particular
 	Input                map[string]any
-	Timeout              time.Duration
 }
 
 // nodeLife is how long equal calls of a node get one answer: a flow that tries
@@ -62,7 +61,7 @@ func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Cont
 	}
 	j := job{node.Title + " / " + method.Title, core.PlatformWebex, operation.Request{
 		Tenant: call.Tenant, Operation: op, Node: node.ID, Authorization: call.Authorization,
-		Input: input, ContactID: contact, Timeout: min(call.Timeout, callTime),
+		Input: input, ContactID: contact, Timeout: callTime,
 	}}
 	var output any
 	if op.Writes {
@@ -70,7 +69,7 @@ func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Cont
 		if err != nil {
 			return nil, fmt.Errorf("input of %s: %w", j.title, err)
 		}
-		j.request.Key, j.request.Timeout = string(text), callTime
+		j.request.Key = string(text)
 		if output, err = b.once(ctx, "node/"+string(text), nodeLife, callTime, j, then); err != nil {
 			return nil, err
 		}
