@@ -102,28 +102,19 @@ func (a *Adapter) positionHere(ctx context.Context, k *call, queue string) (resu
 	return result{outputs: outputs}, nil
 }
 
-// maxCounted bounds how many contacts of a queue are looked through.
-const maxCounted = 2000
-
-// place is the place of a call's contact in a queue, or where it would come. One
-// behind so many others is told that it is the last.
+// place is the place of a call's contact in a queue, or where it would come.
 func (a *Adapter) place(ctx context.Context, k *call, queue string) (int, error) {
+	if k.r.TaskID != "" {
+		t, err := a.task(ctx, k)
+		if err != nil {
+			return 0, err
+		}
+		if at, err := a.o.DB.QueuePosition(ctx, k.who.Tenant, queue, t.ID); at > 0 || err != nil {
+			return at, err
+		}
+	}
 	length, err := a.o.DB.QueueLength(ctx, k.who.Tenant, queue)
-	if err != nil || k.r.TaskID == "" {
-		return length + 1, err
-	}
-	t, err := a.task(ctx, k)
-	if err != nil {
-		return 0, err
-	}
-	if t.State != core.StateQueued && t.State != core.StateOffered || !strings.EqualFold(t.Service.UPN, queue) {
-		return length + 1, nil
-	}
-	tasks, err := a.o.DB.QueuedTasks(ctx, k.who.Tenant, []string{queue}, maxCounted)
-	if i := slices.IndexFunc(tasks, func(row store.Task) bool { return row.ID == t.ID }); i >= 0 {
-		return i + 1, err
-	}
-	return max(length, 1), err
+	return length + 1, err
 }
 
 // estimateOf is the average, in milliseconds, of the waiting times of a window of

@@ -32,10 +32,9 @@ type place struct{ integration, node, operation string }
 // operations stand in webex/nodes.yaml.
 var places = map[string]map[string]place{
 	core.PlatformWebex: {
-		engine.RemoteCreate:    {node: "create-task/create"},
-		engine.RemoteQueue:     {node: "queue-task/queue"},
-		engine.RemoteVariables: {node: "set-variable/flow"},
-		engine.RemoteEnd:       {node: "close-task/close"},
+		engine.RemoteCreate: {node: "create-task/create"},
+		engine.RemoteQueue:  {node: "queue-task/queue"},
+		engine.RemoteEnd:    {node: "close-task/close"},
 	},
 	core.PlatformCXone: {
 		engine.RemoteCreate: {integration: "cxone", operation: "create-work-item"},
@@ -83,8 +82,7 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, t.Remote.Platform))
 	}
 	result, err := b.run(ctx, job{t.Service.UPN + " / " + op.Title, t.Remote.Platform, operation.Request{
-		Tenant: t.Tenant, Operation: op, Node: node, Authorization: work.Authorization,
-		Input: b.input(&t, work.Input), ContactID: t.ID, Key: it.ID, Timeout: callTime,
+		Tenant: t.Tenant, Operation: op, Node: node, Input: b.input(&t, nil), ContactID: t.ID, Key: it.ID, Timeout: callTime,
 	}})
 	switch {
 	case err == nil:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"tandem/core"
 	"tandem/core/flow"
@@ -24,15 +23,9 @@ type Ref struct {
 
 // Find returns a task of the tenant; NotFound when there is none.
 func (e *Engine) Find(ctx context.Context, ref Ref) (core.Task, error) {
-	id := ref.ID
-	if ref.Platform != "" {
-		found, err := e.db.TaskOfAlias(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
-		switch {
-		case err == nil:
-			id = found
-		case core.KindOf(err) != core.NotFound:
-			return core.Task{}, err
-		}
+	id, err := ref.resolve(ctx, e.db)
+	if err != nil {
+		return core.Task{}, err
 	}
 	t, err := e.Task(ctx, id)
 	if err == nil && t.Tenant == ref.Tenant {
@@ -51,17 +44,26 @@ func unknown(id string) error {
 // foldAlias makes names of other platforms comparable: UUIDs in any case.
 func foldAlias(id string) string { return strings.ToLower(id) }
 
+// resolve returns the id of the hub for what may be a name elsewhere.
+func (ref Ref) resolve(ctx context.Context, names interface {
+	TaskOfAlias(ctx context.Context, tenant, platform, alias string) (string, error)
+},
+) (string, error) {
+	if ref.Platform == "" {
+		return ref.ID, nil
+	}
+	id, err := names.TaskOfAlias(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
+	if core.KindOf(err) == core.NotFound {
+		return ref.ID, nil
+	}
+	return id, err
+}
+
 // openRef reads the task that ref names for a command.
 func (e *Engine) openRef(ctx context.Context, tx *store.Tx, ref Ref) (*run, error) {
-	id := ref.ID
-	if ref.Platform != "" {
-		found, err := tx.TaskOfAlias(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
-		switch {
-		case err == nil:
-			id = found
-		case core.KindOf(err) != core.NotFound:
-			return nil, err
-		}
+	id, err := ref.resolve(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
 	r, err := e.open(ctx, tx, id)
 	if err == nil && r.task.Tenant != ref.Tenant || err != nil && core.KindOf(err) == core.NotFound {
@@ -112,14 +114,8 @@ type Change struct {
 	touched bool
 }
 
-// Task is the task as it is now. Plain fields may be changed after Touch.
+// Task is the task as it is now, to be read.
 func (c *Change) Task() *core.Task { return &c.r.task }
-
-// Now is the time of the command.
-func (c *Change) Now() time.Time { return c.r.now }
-
-// Touch says that the task's plain fields are changed.
-func (c *Change) Touch() { c.touched = true }
 
 // open says that the task is changed, or that it cannot be.
 func (c *Change) open() error {
@@ -296,18 +292,15 @@ const (
 
 // What is done with a task's counterpart.
 const (
-	RemoteCreate    = "create"
-	RemoteQueue     = "queue"
-	RemoteVariables = "variables"
-	RemoteEnd       = "end"
+	RemoteCreate = "create"
+	RemoteQueue  = "queue"
+	RemoteEnd    = "end"
 )
 
 // RemoteWork is the payload of an item of KindRemote; its lane is the task.
 type RemoteWork struct {
-	Do            string         `json:"do"`
-	Input         map[string]any `json:"input,omitempty"`         // beside what the task itself says
-	Authorization string         `json:"authorization,omitempty"` // its name; empty: the default
-	Queue         bool           `json:"queue,omitempty"`         // with RemoteCreate: then into the target's queue
+	Do    string `json:"do"`
+	Queue bool   `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
 }
 
 // OperationWork is the payload of an item of KindOperation.
@@ -379,34 +372,6 @@ func (r *run) place() {
 	case r.task.State == core.StateConnected:
 		if r.row.Agent = strings.ToLower(r.task.LastConnectedUser.UPN); r.row.Agent == "" {
 			r.row.Agent = strings.ToLower(r.task.LastConnectedUser.ID)
-		}
-	}
-}
-
-// Watch returns a channel that gets a value after each change of a task by this
-// process, until stop is called.
-func (e *Engine) Watch(taskID string) (changed <-chan struct{}, stop func()) {
-	ch := make(chan struct{}, 1)
-	e.mu.Lock()
-	e.watched[taskID] = append(e.watched[taskID], ch)
-	e.mu.Unlock()
-	return ch, func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		left := slices.DeleteFunc(e.watched[taskID], func(c chan struct{}) bool { return c == ch })
-		if e.watched[taskID] = left; len(left) == 0 {
-			delete(e.watched, taskID)
-		}
-	}
-}
-
-func (e *Engine) tell(taskID string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, ch := range e.watched[taskID] {
-		select {
-		case ch <- struct{}{}:
-		default:
 		}
 	}
 }

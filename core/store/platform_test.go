@@ -103,8 +103,8 @@ func TestQueue(t *testing.T) {
 		busy.Agent, busy2.Agent, busy.Version, busy2.Version = "ann@contoso.example", "ann@contoso.example", 1, 1
 		put(t, db, 0, first, second, mail, foreign, busy, busy2, newTask("g"))
 
-		for rank, want := range map[int64]int{-5: 1, 0: 2, 7: 2, 8: 3} {
-			at, err := db.QueuePosition(ctx, "contoso", "Support@contoso.example", rank)
+		for id, want := range map[string]int{"b": 1, "a": 2, "c": 0, "d": 0, "f": 0, "nobody": 0} {
+			at, err := db.QueuePosition(ctx, "contoso", "Support@contoso.example", id)
 			require.NoError(t, err)
 			require.Equal(t, want, at)
 		}

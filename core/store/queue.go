@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// QueuePosition returns the place in a service's queue of the task with the given
-// rank: 1 is the next to be answered.
-func (db *DB) QueuePosition(ctx context.Context, tenant, queue string, rank int64) (int, error) {
-	var before int
-	err := db.get(ctx, &before, "SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ? AND rank < ?", tenant, strings.ToLower(queue), rank)
-	return before + 1, err
+// QueuePosition returns the place of a task in a service's queue: 1 is the next
+// to be answered, 0 says that it is not there.
+func (db *DB) QueuePosition(ctx context.Context, tenant, queue, taskID string) (n int, err error) {
+	queue = strings.ToLower(queue)
+	err = db.get(ctx, &n, `SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ? AND
+		(rank, id) <= (SELECT rank, id FROM tasks WHERE id = ? AND tenant = ? AND queue = ?)`, tenant, queue, taskID, tenant, queue)
+	return n, err
 }
 
 // QueueLength counts the tasks in a service's queue.
