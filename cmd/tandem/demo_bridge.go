@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tandem/cmd/internal/sandbox"
@@ -77,11 +78,12 @@ func (s *story) cross(ctx context.Context, h *hub, vendors *sandbox.Vendors, flo
 	return s.memorialized(ctx, h, id)
 }
 
-// routed waits until Webex has a task in its queue, and brings it to an agent.
+// routed waits until the hub has put a task into its queue at Webex, where the
+// flow of the entry point may have put it before, and brings it to an agent.
 func (s *story) routed(ctx context.Context, webex *sandbox.Webex, id string) (remote string, err error) {
 	err = eventually(ctx, "the task did not get into the queue at Webex", func() bool {
 		for _, t := range webex.Tasks() {
-			if t.Variables["hubTaskId"] == id && t.State == "queued" {
+			if t.Variables["hubTaskId"] == id && slices.Contains(t.Notices, "queue") {
 				remote = t.ID
 				return true
 			}
