@@ -173,6 +173,10 @@ func (s *site) serve(w http.ResponseWriter, r *http.Request, at string) {
 		s.auth.ServeHTTP(w, r)
 		return
 	}
+	if id, page := strings.CutPrefix(at, "/agent/tickets/"); page && s.about.ID == "zendesk" {
+		s.counter.crm.(*zendesk).page(w, id)
+		return
+	}
 	account, ok := s.who(r)
 	switch {
 	case !ok && s.about.ID == "webex-contact-center" && wxAPI(at):
