@@ -30,6 +30,8 @@ type demo struct {
 	base    string // of the console
 	setup   string // address with the setup token
 	vendors string // address of the sandbox's vendors
+	flow    string // key of adapter powerautomate
+	connect string // key of adapter webex
 }
 
 func startDemo(t *testing.T) demo {
@@ -50,16 +52,23 @@ func startDemo(t *testing.T) demo {
 	var d demo
 	setup := regexp.MustCompile(`(http://\S+)/console/setup\?token=\S+`)
 	vendors := regexp.MustCompile(`at (http://127\.0\.0\.1:\d+)/ `)
-	for lines := bufio.NewScanner(out); d.vendors == "" && lines.Scan(); {
+	keys := regexp.MustCompile(`/(v1/ExternalTasks|webex/v1/nodes/\S+) -H 'X-Api-Key: (\S+)'`)
+	for lines := bufio.NewScanner(out); d.connect == "" && lines.Scan(); {
 		if m := setup.FindStringSubmatch(lines.Text()); m != nil {
 			d.setup, d.base = m[0], m[1]
 		}
 		if m := vendors.FindStringSubmatch(lines.Text()); m != nil {
 			d.vendors = m[1]
 		}
+		if m := keys.FindStringSubmatch(lines.Text()); m != nil && m[1] == "v1/ExternalTasks" {
+			d.flow = m[2]
+		} else if m != nil {
+			d.connect = m[2]
+		}
 	}
 	require.NotEmpty(t, d.setup)
 	require.NotEmpty(t, d.vendors)
+	require.NotEmpty(t, d.flow)
 	go func() { // the demo goes on talking
 		for buf := make([]byte, 4096); ; {
 			if _, err := out.Read(buf); err != nil {
@@ -324,6 +333,7 @@ func TestPagesFitTelephonesAndBothSchemes(t *testing.T) {
 		"mappings": "/console/mappings", "executions": "/console/executions", "playground": "/console/playground",
 		"trial":    "/console/playground?integration=zendesk&operation=create-ticket",
 		"breakers": "/console/breakers", "people": "/console/people", "person": "/console/people/new",
+		"work": "/console/work", "tasks": "/console/tasks", "webex": "/console/webex",
 	} {
 		p.Width(375)
 		p.Go(d.base + path)
