@@ -41,10 +41,12 @@ func drive(ctx context.Context, addr, key string, clients int, limit time.Durati
 	began := time.Now()
 	for i, c := range conns {
 		all.Go(func() {
-			for more := true; ctx.Err() == nil && time.Since(began) < limit; done[i]++ {
-				if more, errs[i] = call(c, i); !more || errs[i] != nil {
+			for ctx.Err() == nil && time.Since(began) < limit {
+				more, err := call(c, i)
+				if errs[i] = err; !more || err != nil {
 					return
 				}
+				done[i]++
 			}
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"tandem/authstore"
@@ -25,7 +24,7 @@ const (
 )
 
 // masterKey seals the secrets of hubs whose database the bench prepares.
-var masterKey = strings.Repeat("ab", 32)
+const masterKey = "abababababababababababababababababababababababababababababababab"
 
 // flowService is one of the services whose tasks wait in queues.
 func flowService(i int) string { return fmt.Sprintf("chat%d@bench.example", i%queues) }

@@ -136,7 +136,7 @@ func post(ctx context.Context, client *http.Client, url string, n int) error {
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-WebexCC-Signature", signature)
 	req.Header["X-WebExCC-Timestamp"] = []string{stamp}
-	res, err := client.Do(req) //nolint:gosec // of this program
+	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}
