@@ -35,7 +35,7 @@ type Options struct {
 	Handlers map[string]Handler // by kind of item
 	Failed   func(msg string, err error)
 
-	AtOnce int           // items under way; 0: 128
+	AtOnce int           // items of a kind under way; 0: 128
 	Look   time.Duration // between looks for what other replicas left; 0: 1 s
 }
 

@@ -29,6 +29,7 @@ type Worker struct {
 
 // run is an item under way.
 type run struct {
+	kind   string
 	cancel context.CancelFunc
 	lease  string    // under which it was claimed
 	until  time.Time // the lease has ended by then, unless it was renewed
@@ -107,16 +108,32 @@ func (w *Worker) loop(ctx, runs context.Context) {
 	}
 }
 
+// room returns the kinds of which more may be under way, and how many of each of
+// them: what waits for a slow platform holds up its own kind alone.
+func (w *Worker) room() (kinds []string, free int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	busy := make(map[string]int, len(w.kinds))
+	for _, r := range w.running {
+		busy[r.kind]++
+	}
+	free = w.o.AtOnce
+	for _, kind := range w.kinds {
+		if left := w.o.AtOnce - busy[kind]; left > 0 {
+			kinds, free = append(kinds, kind), min(free, left)
+		}
+	}
+	return kinds, free
+}
+
 // claim begins what is due, as far as there is room, and returns when to look
 // again. It writes nothing when nothing is due.
 func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error) {
-	w.mu.Lock()
-	free := w.o.AtOnce - len(w.running)
-	w.mu.Unlock()
-	if free <= 0 { // the end of a run wakes
+	kinds, free := w.room()
+	if len(kinds) == 0 { // the end of a run wakes
 		return w.o.Look, nil
 	}
-	next, err := w.o.DB.NextOutbox(ctx, w.kinds)
+	next, err := w.o.DB.NextOutbox(ctx, kinds)
 	if err != nil || next.IsZero() {
 		return w.o.Look, err
 	}
@@ -128,7 +145,7 @@ func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error
 	lease := w.name + "." + strconv.Itoa(w.claims)
 	var items []store.OutboxItem
 	err = w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		items, err = tx.ClaimOutbox(ctx, w.kinds, now, lease, leaseTime, free)
+		items, err = tx.ClaimOutbox(ctx, kinds, now, lease, leaseTime, free)
 		return err
 	})
 	if err != nil || len(items) == 0 { // another replica was faster
@@ -144,7 +161,7 @@ func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error
 // still here has lost its lease to this one, or has just settled.
 func (w *Worker) start(runs context.Context, it store.OutboxItem, lease string) {
 	ctx, cancel := context.WithCancel(runs)
-	r := &run{cancel: cancel, lease: lease, until: w.o.Clock.Now().Add(leaseTime)}
+	r := &run{kind: it.Kind, cancel: cancel, lease: lease, until: w.o.Clock.Now().Add(leaseTime)}
 	w.mu.Lock()
 	if old := w.running[it.ID]; old != nil {
 		old.cancel()

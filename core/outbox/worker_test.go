@@ -247,6 +247,31 @@ func TestNoMoreThanAllowedAreUnderWay(t *testing.T) {
 	})
 }
 
+func TestAKindThatWaitsHoldsUpNoOther(t *testing.T) {
+	both(t, func(r *rig) {
+		var done record
+		gate, began := make(chan struct{}), make(chan struct{}, 16)
+		r.run(r.worker(r.db, map[string]outbox.Handler{
+			"k": done.handle,
+			"slow": func(context.Context, store.OutboxItem) outbox.Verdict {
+				began <- struct{}{}
+				<-gate
+				return outbox.Verdict{Done: true}
+			},
+		}))
+		defer close(gate)
+		for range 20 {
+			r.send(store.OutboxItem{Kind: "slow"})
+		}
+		for range 16 {
+			<-began
+		}
+		r.send(store.OutboxItem{Kind: "k"}, store.OutboxItem{Kind: "k"})
+		r.depth(20)
+		require.Len(r.t, done.all(), 2)
+	})
+}
+
 func TestALostLeaseEndsItsRun(t *testing.T) {
 	both(t, func(r *rig) {
 		began, ended := make(chan bool, 1), make(chan bool, 1)
