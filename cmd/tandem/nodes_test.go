@@ -404,3 +404,31 @@ func TestATaskThatWebexCouldNotMake(t *testing.T) {
 	require.Equal(t, "Task failed", again.Outcome, again.text)
 	require.Contains(t, again.Error.Message, "ENTRY_POINT_NOT_FOUND")
 }
+
+// TestConversationsOfWebexEngage: the target's own conversations are found there.
+func TestConversationsOfWebexEngage(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	resolve := func(trans, text string) outcome {
+		t.Helper()
+		return o.call("resolve-conversation/resolve", map[string]any{
+			"transId": trans, "mediaType": "chat", "mediaChannel": "web", "details": map[string]any{"messageDetails": map[string]any{
+				"appId": officeField, "threadId": "th-1", "userId": "u-1", "message": text, "customerName": "Jane Doe", "threadTitle": "Hello",
+				"timestamp": "1767323045000", "tid": trans, "domain": "web", "threadStatus": "open", "attachmentCount": "0", "attachment": "[]", "customerEmail": "jane@contoso.example",
+			}},
+		})
+	}
+	first := resolve("t-1", "Hello")
+	require.Equal(t, "created", first.Outcome, first.text)
+	task := first.Outputs["taskId"]
+	o.vendors.Fault("webex-engage", sandbox.Fault{Status: http.StatusUnauthorized}) // once: nobody notices
+	next := resolve("t-2", "Are you there?")
+	require.Equal(t, "appended", next.Outcome, next.text)
+	require.Equal(t, task, next.Outputs["taskId"])
+	require.Equal(t, "appended", resolve("t-2", "Are you there?").Outcome, "the flow tries again")
+	require.Equal(t, []string{"Hello", "Are you there?"}, o.vendors.Webex().Tasks()[0].Messages)
+	require.NoError(t, o.vendors.Webex().End(o.vendors.Webex().Tasks()[0].ID, "Agent"))
+	last := resolve("t-3", "Hello again")
+	require.Equal(t, "created", last.Outcome, "a chat that is over is not opened again: %s", last.text)
+	require.NotEqual(t, task, last.Outputs["taskId"])
+}
