@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,7 +110,7 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 		if kind == "" {
 			continue
 		}
-		receipt, err := k.o.Happened.Happened(ctx, tenant, task.event(kind, now.Add(-unsettled)))
+		receipt, err := k.o.Happened.Happened(ctx, tenant, task.event(kind, now))
 		if err != nil {
 			k.o.Failed("what the comparison with Webex found could not be stored", err)
 			return fmt.Sprintf("%d of %d open tasks compared, then: %s", compared, len(links), told(err))
@@ -124,8 +125,8 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 // maxLists bounds the calls of one comparison: Webex counts them.
 const maxLists = 20
 
-// unsettled is how old what the list says is taken to be: an event of the last
-// moments, on another clock, knows better.
+// unsettled is how old what the list says is taken to be when it does not say: an
+// event of the last moments, on another clock, knows better.
 const unsettled = 30 * time.Second
 
 // tasks lists what was made in a time. The list knows no pages: one that is full
@@ -156,14 +157,26 @@ type remoteTask struct {
 	ID     string `json:"id"`
 	Status string `json:"status"`
 	Owner  string `json:"owner"`
+
+	// Updated is when anything of it was changed, on Webex's clock: at that moment
+	// it had this status. 0: not told.
+	Updated int64 `json:"updated"`
 }
 
-func (t remoteTask) event(kind string, at time.Time) bridge.Event {
-	ev := bridge.Event{Platform: core.PlatformWebex, RemoteID: t.ID, Kind: kind, At: at}
+// event is what the list says of a task. The same standing after another change
+// is news: a task comes back into its queue.
+func (t remoteTask) event(kind string, now time.Time) bridge.Event {
+	ev := bridge.Event{Platform: core.PlatformWebex, RemoteID: t.ID, Kind: kind, At: now.Add(-unsettled)}
 	key := "compare:" + t.ID + ":" + strings.ToLower(t.Status)
 	if kind == bridge.Connected {
 		ev.Agent = t.Owner
 		key += ":" + t.Owner // another agent is news
+	}
+	if at := time.UnixMilli(t.Updated).UTC(); t.Updated > 0 {
+		key += "@" + strconv.FormatInt(t.Updated, 10)
+		if at.Before(now) {
+			ev.At = at
+		}
 	}
 	ev.Key = []byte(key)
 	return ev

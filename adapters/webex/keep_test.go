@@ -449,6 +449,17 @@ func TestCompare(t *testing.T) {
 		require.Equal(t, "5 of 6 open tasks compared, 0 ended", result())
 		require.Equal(t, want, r.happened.events(), "once")
 
+		// A task that comes back into its queue is news, as of when that was.
+		back := now.Add(-5 * time.Minute)
+		r.webex.tasks = []any{map[string]any{"id": "t3", "status": "queued", "updated": back.UnixMilli()}}
+		for range 2 {
+			result()
+		}
+		want = append(want, bridge.Event{
+			Platform: "webex", RemoteID: "t3", Kind: bridge.Parked, At: back, Key: fmt.Appendf(nil, "compare:t3:queued@%d", back.UnixMilli()),
+		})
+		require.Equal(t, want, r.happened.events())
+
 		old := now.Add(-72 * time.Hour)
 		r.links["t7"] = core.NewID(old)
 		result()
