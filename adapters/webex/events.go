@@ -13,6 +13,7 @@ import (
 	"tandem/core"
 	"tandem/core/bridge"
 	"tandem/core/directory"
+	"tandem/core/engine"
 	"tandem/core/server"
 	"tandem/core/store"
 )
@@ -174,7 +175,7 @@ func (e *Events) flow(c echo.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), e.limit)
 	defer cancel()
-	caller, err := e.caller(ctx, c)
+	caller, allow, err := e.caller(ctx, c)
 	if err != nil {
 		switch core.KindOf(err) {
 		case core.Unauthenticated, core.Forbidden:
@@ -192,26 +193,34 @@ func (e *Events) flow(c echo.Context) error {
 	if err != nil {
 		return e.refuse(a, "not understood: "+err.Error(), err)
 	}
+	ev.Allow = allow
 	return e.accept(ctx, a, &env, ev, func() {})
 }
 
-// caller authenticates a flow. A credential outlives its user; the user must
-// still be in the directory, with a role that may connect.
-func (e *Events) caller(ctx context.Context, c echo.Context) (core.Caller, error) {
-	who, err := e.o.Callers.Authenticate(c.Request().WithContext(ctx), core.PlatformWebex)
+// caller authenticates a flow, and says of which tasks it may speak. A credential
+// outlives its user; the user must still be in the directory, with a role that may
+// connect.
+func (e *Events) caller(ctx context.Context, c echo.Context) (who core.Caller, allow engine.Allow, err error) {
+	who, err = e.o.Callers.Authenticate(c.Request().WithContext(ctx), core.PlatformWebex)
 	if err != nil && ctx.Err() != nil {
-		return core.Caller{}, core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
+		return core.Caller{}, nil, core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
 	}
 	if err != nil {
-		return core.Caller{}, err
+		return core.Caller{}, nil, err
 	}
 	server.SetCaller(c, who)
 	if tenant, ok := e.o.Directory().Tenant(who.Tenant); ok {
 		if user, ok := tenant.User(who.UPN); ok {
-			return who, tenant.MayConnect(user)
+			if len(tenant.TaskServices(user)) < len(tenant.Services()) {
+				allow = func(t *core.Task) error {
+					service, _ := tenant.Service(t.Service.UPN)
+					return tenant.MayRunTasks(user, service)
+				}
+			}
+			return who, allow, tenant.MayConnect(user)
 		}
 	}
-	return core.Caller{}, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
+	return core.Caller{}, nil, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
 }
 
 // envelope opens the body of an event whose sender is known.
@@ -259,6 +268,9 @@ func (e *Events) accept(ctx context.Context, a *arrival, env *envelope, ev bridg
 	}()
 	select {
 	case out := <-done:
+		if out.err != nil && ev.Allow != nil && (core.KindOf(out.err) == core.Forbidden || core.KindOf(out.err) == core.NotFound) {
+			return e.refuse(a, "a task that the caller may not change", out.err)
+		}
 		if out.err != nil {
 			return tryAgain(out.err)
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +157,63 @@ func TestStrangersEventsHaveNoEffect(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, after, len(events))
 	require.NotContains(t, o.diary.String(), secret)
+}
+
+// TestEventsOfFlowsAreForTheirServices: a key speaks only of tasks of services that
+// are its user's, as it does at the nodes.
+func TestEventsOfFlowsAreForTheirServices(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	id := o.queued()
+	there := o.there(id).ID
+	owner, err := demoKey(t.Context(), o.db, demoTenant, core.PlatformWebex, "owner@contoso.example") // of support alone
+	require.NoError(t, err)
+	tell := func(key, event, task string) int {
+		body := `{"type":"` + event + `","data":{"id":"` + task + `","owner":"` + officeAgent + `","variables":[{"name":"planted","value":"x"}]}}`
+		return o.post("/webex/v1/events/connect", body, http.Header{"X-Api-Key": {key}}).status
+	}
+	chosen, unknown := newTaskID(), newTaskID()
+	support := createBody(chosen)
+	support["Destination"], support["Media Type"], support["Media Channel"] = officeSupport, "Chat", "Livechat"
+	for _, event := range []string{"Task Routed", "Task Modified", "Task Closed"} {
+		require.Equal(t, http.StatusForbidden, tell(owner, event, there), event)
+		require.Equal(t, http.StatusForbidden, tell(owner, event, id), event)
+		require.Equal(t, http.StatusNotFound, tell(owner, event, chosen), "nothing is laid in wait")
+		require.Equal(t, http.StatusNotFound, tell(owner, event, unknown), "nor for whoever comes")
+	}
+	task := o.task(id)
+	require.Equal(t, core.StateQueued, task.State)
+	_, planted := task.Parameter("planted")
+	require.False(t, planted)
+	require.Contains(t, o.diary.String(), `"reason":"a task that the caller may not change"`)
+
+	require.Equal(t, "created", o.callAs(owner, "create-task/create", support).Outcome)
+	require.Equal(t, http.StatusOK, tell(owner, "Task Routed", chosen), "its own")
+	require.Equal(t, core.StateConnected, o.task(chosen).State)
+	require.Equal(t, http.StatusOK, tell(o.key, "Task Closed", there))
+	require.Equal(t, core.StateTerminated, o.task(id).State)
+	require.Equal(t, http.StatusOK, tell(o.key, "Task Closed", unknown), "an administrator's may come first")
+}
+
+// TestVariablesDoNotKeepATask: what a task has no room for does not keep an end
+// from it.
+func TestVariablesDoNotKeepATask(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	id := o.queued()
+	there := o.there(id).ID
+	var variables []any
+	for i := range 100 {
+		variables = append(variables, map[string]any{"name": "v" + strconv.Itoa(i), "value": strings.Repeat("x", 4000)})
+	}
+	tell := func(event string) int {
+		body, err := json.Marshal(map[string]any{"type": event, "data": map[string]any{"id": there, "variables": variables}})
+		require.NoError(t, err)
+		return o.post("/webex/v1/events/connect", string(body), http.Header{"X-Api-Key": {o.key}}).status
+	}
+	require.Equal(t, http.StatusBadRequest, tell("Task Modified"), "the flow is told")
+	require.Equal(t, http.StatusOK, tell("Task Closed"))
+	require.Equal(t, core.StateTerminated, o.task(id).State)
 }
 
 // subscriptionThere is the only subscription at Webex.

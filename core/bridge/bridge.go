@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"context"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,8 +68,22 @@ func New(o Options) *Bridge { return &Bridge{o} }
 // the standing that all events so far amount to. An event about a task that the
 // hub does not know (yet) is kept for when it does.
 //
-// Errors: Unavailable, and others of the store.
+// Variables for which a task has no room are left out, unless they are all that
+// the event says.
+//
+// Errors: what the event's Allow returns, NotFound for a task that is not known
+// to one who may not speak of all, and nothing is kept then; Invalid with code
+// TASK_TOO_LARGE; Unavailable, and others of the store.
 func (b *Bridge) Happened(ctx context.Context, tenant string, ev Event) (Receipt, error) {
+	receipt, err := b.happened(ctx, tenant, ev)
+	if e, ok := errors.AsType[*core.Error](err); ok && e.Code == engine.CodeTooLarge && len(ev.Variables) > 0 && ev.Kind != Modified {
+		ev.Variables = nil
+		return b.happened(ctx, tenant, ev)
+	}
+	return receipt, err
+}
+
+func (b *Bridge) happened(ctx context.Context, tenant string, ev Event) (Receipt, error) {
 	var receipt Receipt
 	ev.RemoteID = strings.ToLower(ev.RemoteID)
 	err := b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -83,12 +98,15 @@ func (b *Bridge) Happened(ctx context.Context, tenant string, ev Event) (Receipt
 		id, err := tx.TaskOfAlias(ctx, tenant, ev.Platform, ev.RemoteID)
 		if err != nil && core.KindOf(err) == core.NotFound {
 			receipt.Known, err = b.claim(ctx, tx, tenant, ev)
+			if err == nil && !receipt.Known && ev.Allow != nil {
+				err = core.Errorf(core.NotFound, "there is no task with this id")
+			}
 			return err
 		}
 		if receipt.Known = err == nil; !receipt.Known || receipt.Duplicate {
 			return err
 		}
-		_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+		_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, ev.Allow, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
 			if len(ev.Variables) > 0 && c.Task().State != core.StateTerminated {
 				if err := c.SetParameters(ev.Variables); err != nil {
 					return err
@@ -107,7 +125,7 @@ func (b *Bridge) claim(ctx context.Context, tx *store.Tx, tenant string, ev Even
 	if ev.Kind == Failed || !taskID.MatchString(ev.Origin) {
 		return false, nil
 	}
-	_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: ev.Origin}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+	_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: ev.Origin}, ev.Allow, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
 		remote := c.Task().Remote
 		if remote.Platform != ev.Platform || remote.ID != "" {
 			return nil

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"tandem/core"
+	"tandem/core/engine"
 )
 
 // The kinds of events.
@@ -28,6 +29,10 @@ type Event struct {
 	Agent     string            // with Connected: UPN or id
 	Reason    string            // with Failed
 	Variables []core.NamedValue // become parameters of the task
+
+	// Allow says of which tasks whoever tells it may speak; nil: of all of the
+	// tenant, and of those that the hub does not know yet.
+	Allow engine.Allow
 }
 
 // Receipt says what became of an event that was accepted.

@@ -126,6 +126,9 @@ func (c *Change) open() error {
 	return nil
 }
 
+// CodeTooLarge is the code of the Invalid error for a task with too many texts.
+const CodeTooLarge = "TASK_TOO_LARGE"
+
 // Codes of the Conflicts of a Change.
 const (
 	CodeEnded = "TASK_ENDED" // the task has terminated

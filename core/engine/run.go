@@ -73,7 +73,7 @@ func (r *run) fits() error {
 		return nil
 	}
 	return &core.Error{
-		Kind: core.Invalid, Code: "TASK_TOO_LARGE",
+		Kind: core.Invalid, Code: CodeTooLarge,
 		Message: fmt.Sprintf("the task would have %d bytes with all its texts; at most %d are kept", len(r.row.Data), maxTask),
 	}
 }
