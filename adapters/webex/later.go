@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"tandem/core"
+	"tandem/core/delivery"
 	"tandem/core/execution"
-	"tandem/core/outbound"
 	"tandem/core/outbox"
 	"tandem/core/store"
 )
@@ -144,38 +143,23 @@ func (a *Adapter) settle(ctx context.Context, p *pending) []byte {
 	return []byte(encode(last))
 }
 
-// post tells the flow the last word. It is signed as events to flows are, and
+// post tells the flow the last word. It is sent as events to flows are, and
 // always has the same webhook-id.
 func (a *Adapter) post(ctx context.Context, it store.OutboxItem, p *pending) outbox.Verdict {
-	now := a.o.Clock.Now()
-	signature, err := a.o.Sign(it.Tenant, p.ID, now, p.Answer)
-	if err != nil {
-		a.o.Failed("sign the answer of a node", err)
-		return outbox.Verdict{}
-	}
-	req, err := outbound.NewRequest(ctx, http.MethodPost, p.URL, p.Answer)
-	if err != nil {
-		return a.undelivered(p, "the address cannot be called")
-	}
-	req.Header["Content-Type"] = []string{"application/json"}
-	req.Header.Set("Webhook-Id", p.ID)
-	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set("Webhook-Signature", signature)
-	res, err := a.o.Sender.Do(req)
+	letter := delivery.Letter{Tenant: it.Tenant, ID: p.ID, URL: p.URL, Body: p.Answer}
+	receipt := letter.Send(ctx, a.o.Sender, a.o.Sign, a.o.Clock.Now())
 	wait, more := outbox.Backoff(it.Attempts)
 	switch {
-	case err == nil && res.Status < 300 && res.Status >= 200:
+	case receipt.Arrived:
 		return outbox.Verdict{Done: true}
 	case ctx.Err() != nil:
 		return outbox.Verdict{}
-	case core.KindOf(err) == core.Forbidden:
-		return a.undelivered(p, "the hub may not call its address")
-	case err == nil && res.Status >= 400 && res.Status < 500 && res.Status != http.StatusRequestTimeout && res.Status != http.StatusTooManyRequests:
-		return a.undelivered(p, fmt.Sprintf("the flow answered %d", res.Status))
+	case receipt.Hopeless:
+		return a.undelivered(p, receipt.Reason)
 	case !more:
-		return a.undelivered(p, "it was tried for a day")
+		return a.undelivered(p, "it was tried for a day: "+receipt.Reason)
 	}
-	return outbox.Verdict{Wait: wait}
+	return outbox.Verdict{Wait: max(wait, receipt.Wait)}
 }
 
 // undelivered gives an answer up, and tells people.

@@ -295,19 +295,7 @@ func (d *Deliverer) post(ctx context.Context, tenant, url, id string, now time.T
 	if err != nil {
 		return nil, fmt.Errorf("render event: %w", err)
 	}
-	signature, err := d.o.Sign(tenant, id, now, body)
-	if err != nil {
-		return nil, fmt.Errorf("sign event: %w", err)
-	}
-	req, err := outbound.NewRequest(ctx, http.MethodPost, url, body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header["Content-Type"] = []string{"application/json"}
-	req.Header.Set("webhook-id", id)
-	req.Header.Set("webhook-timestamp", strconv.FormatInt(now.Unix(), 10))
-	req.Header.Set("webhook-signature", signature)
-	return d.o.Sender.Do(req)
+	return Letter{Tenant: tenant, ID: id, URL: url, Body: body}.post(ctx, d.o.Sender, d.o.Sign, now)
 }
 
 // settle writes down what the ended attempts came to, all in one transaction,
