@@ -70,6 +70,11 @@ func TestWhatADeadWorkerLeftIsDone(t *testing.T) {
 		r.run(r.worker(r.db, only(done.handle)))
 		r.empty()
 		require.Len(r.t, done.all(), 50)
+		begun := 0
+		for _, it := range done.all() {
+			begun += it.Attempts
+		}
+		require.Equal(r.t, 40, begun, "and says that it may have been done")
 	})
 }
 
@@ -103,7 +108,7 @@ func TestAStoppedWorkerGivesBackWhatItCouldNotDo(t *testing.T) {
 		r.run(w)
 		r.empty()
 		require.Equal(r.t, []string{"slow"}, done.payloads(""))
-		require.Zero(r.t, done.all()[0].Attempts)
+		require.Equal(r.t, 1, done.all()[0].Attempts, "it was begun")
 	})
 }
 

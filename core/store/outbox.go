@@ -21,7 +21,7 @@ type OutboxItem struct {
 	TaskID    string `db:"task_id"` // "" if it is about none
 	Payload   []byte
 	DueMs     int64 `db:"due_ms"`
-	Attempts  int   // how often it was delayed
+	Attempts  int   // how often it was begun before
 	CreatedMs int64 `db:"created_ms"`
 }
 
@@ -95,7 +95,8 @@ func claimable(kinds int, now string) string {
 // ClaimOutbox gives owner a lease on up to limit items of the given kinds that
 // are due and are nobody else's, and returns them. Of a lane only the first item
 // is ever claimed. Several replicas may claim at once: none gets another's items
-// or waits for it.
+// or waits for it. One whose worker died, or stopped in the middle, counts as
+// begun before.
 func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, owner string, lease time.Duration, limit int) ([]OutboxItem, error) {
 	if len(kinds) == 0 {
 		return nil, nil
@@ -116,7 +117,8 @@ func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, ow
 	var items []OutboxItem
 	err = tx.list(ctx, &items, `WITH due AS MATERIALIZED (SELECT o.id FROM outbox o WHERE `+claimable(len(kinds), "?")+`
 		AND o.due_ms <= ? ORDER BY o.due_ms, o.id LIMIT ?`+skip+`)
-		UPDATE outbox SET lease = ?, lease_ms = ? WHERE id IN (SELECT id FROM due) RETURNING `+outboxColumns, args...)
+		UPDATE outbox SET lease = ?, lease_ms = ?, attempts = attempts + CASE WHEN lease = '' THEN 0 ELSE 1 END
+		WHERE id IN (SELECT id FROM due) RETURNING `+outboxColumns, args...)
 	return items, err
 }
 
@@ -147,17 +149,20 @@ func (tx *Tx) DelayOutbox(ctx context.Context, id, owner string, due time.Time, 
 	return err
 }
 
-// ReleaseOutbox gives back the lease of owner on an item, as if it had never been
-// claimed; nothing happens when owner does not have it.
+// begun stands for the lease of an item that somebody has begun and given back.
+const begun = "-"
+
+// ReleaseOutbox gives back the lease of owner on an item that it has begun;
+// nothing happens when owner does not have it.
 func (tx *Tx) ReleaseOutbox(ctx context.Context, id, owner string) error {
-	_, err := tx.exec(ctx, "UPDATE outbox SET lease = '', lease_ms = 0 WHERE id = ? AND lease = ?", id, owner)
+	_, err := tx.exec(ctx, "UPDATE outbox SET lease = ?, lease_ms = 0 WHERE id = ? AND lease = ?", begun, id, owner)
 	return err
 }
 
 // FreeOutbox gives back all leases, whoever has them: for SQLite, where a process
 // that starts knows that no other is left.
 func (tx *Tx) FreeOutbox(ctx context.Context) error {
-	_, err := tx.exec(ctx, "UPDATE outbox SET lease = '', lease_ms = 0 WHERE lease_ms > 0")
+	_, err := tx.exec(ctx, "UPDATE outbox SET lease = ?, lease_ms = 0 WHERE lease_ms > 0", begun)
 	return err
 }
 
