@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -301,6 +302,8 @@ func TestSecondAgent(t *testing.T) {
 	require.Equal(t, "onTaskRouted", r.ok(t, "routed-notification/reject", changed(bodyOf("routed-notification/reject", id), map[string]any{"agentId": another})).Outcome)
 	require.Equal(t, core.StateConnected, r.of(t, id).State, "it is not that agent's to give back")
 	require.Equal(t, connectedEvents, r.history(t, id))
+	require.Equal(t, "onTaskRouted", r.ok(t, "routed-notification/reject", changed(bodyOf("routed-notification/reject", id), map[string]any{"agentId": strings.ToUpper(anAgent)})).Outcome)
+	require.Equal(t, core.StateQueued, r.of(t, id).State, "it was the agent's, in whatever spelling")
 }
 
 // A tenant may have so many open external tasks.

@@ -99,6 +99,18 @@ func TestNodesAtWebex(t *testing.T) {
 	})
 }
 
+// Webex is given its own queue, whichever name of it a flow has.
+func TestQueuesOfNotifications(t *testing.T) {
+	t.Parallel()
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	for name, want := range map[string]any{aRemote: itsQueue, "another-queue": "another-queue", "": nil} {
+		id := r.remote(t)
+		require.Equal(t, "onTaskRouted", r.ok(t, "routed-notification/accept", changed(bodyThere("routed-notification/accept", id), map[string]any{"queueId": name})).Outcome)
+		_, input := r.did()
+		require.Equal(t, want, input["queueId"], name)
+	}
+}
+
 func upstream(kind core.Kind, status int, code string) error {
 	return &operation.Error{Step: "call", Upstream: status, Err: &core.Error{Kind: kind, Code: code, Message: "why"}}
 }

@@ -2,6 +2,7 @@ package webex
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"tandem/core"
@@ -88,8 +89,12 @@ func (a *Adapter) notified(ctx context.Context, k *call) (core.Task, error) {
 	if err != nil || !there(&t) {
 		return t, err
 	}
+	queue := k.r.QueueID
+	if service, known := k.tenant.ServiceAt(queue); known { // Webex knows no services of the hub
+		queue = service.TargetSettings["queue"]
+	}
 	_, err = a.remotely(ctx, k, &t, map[string]any{
-		"agentId": k.r.AgentID, "queueId": k.r.QueueID, "mediaResourceId": k.r.MediaResourceID, "mediaType": k.r.MediaType,
+		"agentId": k.r.AgentID, "queueId": queue, "mediaResourceId": k.r.MediaResourceID, "mediaType": k.r.MediaType,
 		"conversationId": k.r.ConversationID, "reason": k.r.Reason, "reasonCode": k.r.ReasonCode,
 	})
 	return t, err
@@ -141,6 +146,12 @@ func (k *call) agent(t *core.Task) (core.UserRef, error) {
 		return core.UserRef{}, core.Errorf(core.NotFound, "the agent is not a member of %s", t.Service.UPN)
 	}
 	return user.Ref(), nil
+}
+
+// means tells whether a call names somebody, by whatever name.
+func (k *call) means(who core.UserRef) bool {
+	user, known := k.tenant.Person(k.r.AgentID)
+	return known && user.Ref() == who || strings.EqualFold(who.ID, k.r.AgentID)
 }
 
 // service finds the service that a destination leads to.

@@ -221,7 +221,7 @@ func (a *Adapter) unrouted(ctx context.Context, k *call) (result, error) {
 	}
 	_, err := a.change(ctx, k, func(c *engine.Change) error {
 		t := c.Task()
-		if t.State == core.StateConnected && !same(t.LastConnectedUser.ID, k.r.AgentID) && !same(t.LastConnectedUser.UPN, k.r.AgentID) {
+		if t.State == core.StateConnected && !k.means(t.LastConnectedUser) {
 			return nil // somebody else has it meanwhile
 		}
 		return c.Requeue()
