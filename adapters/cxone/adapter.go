@@ -109,26 +109,15 @@ func (a *Adapter) caller(c echo.Context) (core.Caller, error) {
 	return a.identify(c, r)
 }
 
-// callerTime bounds the time in which a caller is looked up: no call may hang
-// before its own time begins.
-const callerTime = 2 * time.Second
-
 // identify is caller for a request whose credential Callers understands.
 func (a *Adapter) identify(c echo.Context, r *http.Request) (core.Caller, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), callerTime)
-	defer cancel()
-	who, err := a.o.Callers.Authenticate(r.WithContext(ctx), Platform)
-	if err != nil && ctx.Err() != nil {
-		return core.Caller{}, core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
-	}
+	who, err := server.Authenticate(c, r, a.o.Callers, Platform, server.CallerTime)
 	if err != nil {
 		return core.Caller{}, err
 	}
-	server.SetCaller(c, who)
-	if tenant, ok := a.o.Directory().Tenant(who.Tenant); ok {
-		if user, ok := tenant.User(who.UPN); ok {
-			return who, tenant.MayConnect(user)
-		}
+	tenant, user, err := a.o.Directory().Caller(who)
+	if err != nil {
+		return core.Caller{}, err
 	}
-	return core.Caller{}, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
+	return who, tenant.MayConnect(user)
 }

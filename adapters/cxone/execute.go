@@ -82,14 +82,7 @@ func (a *Adapter) newJob(c echo.Context) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	// An id that the caller chose may come twice; runs need one of their own.
-	id := server.RequestID(c)
-	for _, name := range []string{"X-Request-Id", "X-Ms-Client-Request-Id"} {
-		if id == "" || id == c.Request().Header.Get(name) {
-			id = core.NewID(began)
-		}
-	}
-	return &job{who: who, id: id, began: began, elapsed: elapsed}, nil
+	return &job{who: who, id: server.OwnID(c, began), began: began, elapsed: elapsed}, nil
 }
 
 // patient makes sure that a caller who is sent away for now knows when to come

@@ -77,12 +77,8 @@ func (a *Adapter) caller(c echo.Context) (caller, error) {
 		return caller{}, err
 	}
 	server.SetCaller(c, who)
-	if tenant, ok := a.o.Directory().Tenant(who.Tenant); ok {
-		if user, ok := tenant.User(who.UPN); ok {
-			return caller{tenant, user}, nil
-		}
-	}
-	return caller{}, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
+	tenant, user, err := a.o.Directory().Caller(who)
+	return caller{tenant, user}, err
 }
 
 // connected is caller for whoever may use the connector at all.

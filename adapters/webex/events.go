@@ -201,26 +201,21 @@ func (e *Events) flow(c echo.Context) error {
 // outlives its user; the user must still be in the directory, with a role that may
 // connect.
 func (e *Events) caller(ctx context.Context, c echo.Context) (who core.Caller, allow engine.Allow, err error) {
-	who, err = e.o.Callers.Authenticate(c.Request().WithContext(ctx), core.PlatformWebex)
-	if err != nil && ctx.Err() != nil {
-		return core.Caller{}, nil, core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
-	}
+	who, err = server.Authenticate(c, c.Request().WithContext(ctx), e.o.Callers, core.PlatformWebex, e.limit)
 	if err != nil {
 		return core.Caller{}, nil, err
 	}
-	server.SetCaller(c, who)
-	if tenant, ok := e.o.Directory().Tenant(who.Tenant); ok {
-		if user, ok := tenant.User(who.UPN); ok {
-			if len(tenant.TaskServices(user)) < len(tenant.Services()) {
-				allow = func(t *core.Task) error {
-					service, _ := tenant.Service(t.Service.UPN)
-					return tenant.MayRunTasks(user, service)
-				}
-			}
-			return who, allow, tenant.MayConnect(user)
+	tenant, user, err := e.o.Directory().Caller(who)
+	if err != nil {
+		return core.Caller{}, nil, err
+	}
+	if len(tenant.TaskServices(user)) < len(tenant.Services()) {
+		allow = func(t *core.Task) error {
+			service, _ := tenant.Service(t.Service.UPN)
+			return tenant.MayRunTasks(user, service)
 		}
 	}
-	return core.Caller{}, nil, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
+	return who, allow, tenant.MayConnect(user)
 }
 
 // envelope opens the body of an event whose sender is known.

@@ -25,9 +25,6 @@ const (
 	laterTime = time.Minute
 )
 
-// callerTime bounds the time in which a caller is looked up.
-const callerTime = 2 * time.Second
-
 // call is a call of a node on its way.
 type call struct {
 	m      *method
@@ -60,7 +57,7 @@ type answer struct {
 func (a *Adapter) serve(c echo.Context) error {
 	began, took := a.o.Clock.Now(), core.Stopwatch()
 	m, known := methodOf(c.Param("node"), c.Param("method"))
-	k := &call{m: m, id: correlation(c, began)}
+	k := &call{m: m, id: server.OwnID(c, began)}
 	err := a.identify(c, k)
 	if !known {
 		k.m = &method{}
@@ -138,41 +135,20 @@ func (a *Adapter) perform(ctx context.Context, k *call) (done result, err error)
 // identify finds out who calls. A credential outlives its user: the user must
 // still be in the directory, with a role that may connect.
 func (a *Adapter) identify(c echo.Context, k *call) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), callerTime)
-	defer cancel()
-	who, err := a.o.Callers.Authenticate(c.Request().WithContext(ctx), Platform)
-	if err != nil && ctx.Err() != nil {
-		return core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
-	}
+	who, err := server.Authenticate(c, c.Request(), a.o.Callers, Platform, server.CallerTime)
 	if err != nil {
 		return err
 	}
-	server.SetCaller(c, who)
 	return a.person(k, who)
 }
 
 // person looks a caller up in one snapshot of the directory.
-func (a *Adapter) person(k *call, who core.Caller) error {
+func (a *Adapter) person(k *call, who core.Caller) (err error) {
 	k.who = who
-	if tenant, ok := a.o.Directory().Tenant(who.Tenant); ok {
-		if user, ok := tenant.User(who.UPN); ok {
-			k.tenant, k.user = tenant, user
-			return tenant.MayConnect(user)
-		}
+	if k.tenant, k.user, err = a.o.Directory().Caller(who); err != nil {
+		return err
 	}
-	return core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
-}
-
-// correlation is the id of a call. One that the caller chose may come twice;
-// runs need one of their own.
-func correlation(c echo.Context, now time.Time) string {
-	id := server.RequestID(c)
-	for _, name := range []string{"X-Request-Id", "X-Ms-Client-Request-Id"} {
-		if id == "" || id == c.Request().Header.Get(name) {
-			id = core.NewID(now)
-		}
-	}
-	return id
+	return k.tenant.MayConnect(k.user)
 }
 
 // reply answers a call that failed.
@@ -181,9 +157,7 @@ func (a *Adapter) reply(c echo.Context, v verdict, id string) error {
 	if v.Status == http.StatusUnauthorized {
 		h.Set(echo.HeaderWWWAuthenticate, "Bearer")
 	}
-	if v.RetryAfter > 0 {
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(v.RetryAfter.Round(time.Second).Seconds()))))
-	}
+	server.RetryAfter(h, &core.Error{RetryAfter: v.RetryAfter})
 	return a.send(c, v.Status, answer{Outcome: &v.Outcome, Outputs: map[string]any{}, Error: &v.Failure, CorrelationID: id})
 }
 

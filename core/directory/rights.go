@@ -68,6 +68,17 @@ func (t *Tenant) MayScheduleCalls(user *User, service *Service) error {
 // tenant's address books, else a Forbidden error with the reason.
 func (t *Tenant) MayKeepAddressBooks(user *User) error { return t.mayAll(addressBooks, user) }
 
+// Caller returns whom a credential stands for, in one snapshot of the directory:
+// a credential outlives its user. The error is Forbidden.
+func (d *Directory) Caller(who core.Caller) (*Tenant, *User, error) {
+	if tenant, ok := d.Tenant(who.Tenant); ok {
+		if user, ok := tenant.User(who.UPN); ok {
+			return tenant, user, nil
+		}
+	}
+	return nil, nil, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")
+}
+
 // MayConnect returns nil when the user may use the connector at all, else a
 // Forbidden error with the reason.
 func (t *Tenant) MayConnect(user *User) error { return t.mayAll(connection, user) }

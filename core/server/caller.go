@@ -7,6 +7,9 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"tandem/core"
 )
@@ -74,6 +77,29 @@ func (a *Callers) Authenticate(r *http.Request, adapter string) (core.Caller, er
 		return core.Caller{}, core.Errorf(core.Forbidden, "The credential is for another platform.")
 	}
 	return caller, nil
+}
+
+// CallerTime bounds the time in which a caller is looked up where a call has
+// none of its own: no call may hang before its time begins.
+const CallerTime = 2 * time.Second
+
+// Authenticate is callers.Authenticate for a request of c, within a limit, and
+// notes who calls for the access log. The error is Unavailable when the limit was
+// too short.
+func Authenticate(c echo.Context, r *http.Request, callers interface {
+	Authenticate(r *http.Request, adapter string) (core.Caller, error)
+}, adapter string, limit time.Duration,
+) (core.Caller, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), limit)
+	defer cancel()
+	who, err := callers.Authenticate(r.WithContext(ctx), adapter)
+	if err != nil && ctx.Err() != nil {
+		return core.Caller{}, core.Wrap(core.Unavailable, err, "the caller could not be looked up in time")
+	}
+	if err == nil {
+		SetCaller(c, who)
+	}
+	return who, err
 }
 
 func (a *Callers) find(ctx context.Context, credential string) (core.Caller, error) {

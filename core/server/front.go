@@ -201,9 +201,24 @@ func RequestID(c echo.Context) string {
 	return ""
 }
 
+// OwnID is RequestID, but never one that the caller chose: that may come twice,
+// and runs need one of their own.
+func OwnID(c echo.Context, now time.Time) string {
+	id := RequestID(c)
+	for _, name := range callersIDs {
+		if id == "" || id == c.Request().Header.Get(name) {
+			return core.NewID(now)
+		}
+	}
+	return id
+}
+
+// callersIDs are the headers by which callers name their requests.
+var callersIDs = [...]string{headerRequestID, "X-Ms-Client-Request-Id"}
+
 // requestID takes the caller's id if it is harmless, else makes one.
 func requestID(h http.Header, now time.Time) string {
-	for _, name := range [...]string{headerRequestID, "X-Ms-Client-Request-Id"} {
+	for _, name := range callersIDs {
 		if v := h[name]; len(v) > 0 && harmless(v[0]) {
 			return v[0]
 		}
