@@ -292,6 +292,9 @@ func (b *Bridge) operation(ctx context.Context, it store.OutboxItem) outbox.Verd
 		return b.lost(it, err)
 	}
 	output, err := b.workflowRun(ctx, it, &work)
+	if err != nil && ctx.Err() != nil { // the hub stops: whoever comes next learns what became of it
+		return outbox.Verdict{}
+	}
 	if work.Ending {
 		if err == nil || lasting(err, false) {
 			return done(nil)

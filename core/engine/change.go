@@ -212,11 +212,12 @@ func (c *Change) Requeue() error {
 }
 
 // Refuse says that the target did not take the task: its workflow goes on as if
-// its time in the queue were over.
+// its time in the queue were over. Nothing happens when the task has ended.
 func (c *Change) Refuse(why string) error {
-	if err := c.open(); err != nil {
-		return err
+	if c.r.task.State == core.StateTerminated {
+		return nil
 	}
+	c.touched = true
 	c.r.task.Remote.State, c.r.task.Remote.Error = core.RemoteFailed, why
 	return c.r.step(flow.Refused)
 }
