@@ -113,13 +113,13 @@ func (k *Keeper) compare(ctx context.Context, tenant string) string {
 		receipt, err := k.o.Happened.Happened(ctx, tenant, task.event(kind, now))
 		if err != nil {
 			k.o.Failed("what the comparison with Webex found could not be stored", err)
-			return fmt.Sprintf("%d of %d open tasks compared, then: %s", compared, len(links), told(err))
+			return fmt.Sprintf("%d found at Webex, then: %s", compared, told(err))
 		}
 		if kind == bridge.Ended && !receipt.Duplicate {
 			ended++
 		}
 	}
-	return fmt.Sprintf("%d of %d open tasks compared, %d ended", compared, len(links), ended)
+	return fmt.Sprintf("%d found at Webex, %d of them ended", compared, ended)
 }
 
 // maxLists bounds the calls of one comparison: Webex counts them.

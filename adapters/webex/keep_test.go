@@ -436,7 +436,7 @@ func TestCompare(t *testing.T) {
 			map[string]any{"id": "t5", "status": "ABANDONED"},
 			map[string]any{"id": "t9", "status": "completed"},
 		}
-		require.Equal(t, "5 of 6 open tasks compared, 2 ended", result())
+		require.Equal(t, "5 found at Webex, 2 of them ended", result())
 		require.Equal(t, now.Add(-24*time.Hour).UnixMilli(), r.webex.inputs[len(r.webex.inputs)-1]["from"])
 		at := now.Add(-unsettled)
 		want := []bridge.Event{
@@ -446,7 +446,7 @@ func TestCompare(t *testing.T) {
 			{Platform: "webex", RemoteID: "t5", Kind: bridge.Ended, At: at, Key: []byte("compare:t5:abandoned")},
 		}
 		require.Equal(t, want, r.happened.events())
-		require.Equal(t, "5 of 6 open tasks compared, 0 ended", result())
+		require.Equal(t, "5 found at Webex, 0 of them ended", result())
 		require.Equal(t, want, r.happened.events(), "once")
 
 		// A task that comes back into its queue is news, as of when that was.
@@ -477,14 +477,14 @@ func TestCompare(t *testing.T) {
 			}
 			return map[string]any{"tasks": []any{}}
 		}
-		require.Equal(t, "1 of 7 open tasks compared, 1 ended", result())
+		require.Equal(t, "1 found at Webex, 1 of them ended", result())
 		require.Equal(t, 7, full)
 		r.webex.list = func(map[string]any) any { return map[string]any{"tasks": []any{}, "more": true} }
 		require.Contains(t, result(), "too many tasks")
 		r.webex.list = nil
 
 		r.happened.set(func(context.Context) error { return core.Errorf(core.Unavailable, "full") })
-		require.Equal(t, "1 of 7 open tasks compared, then: full", result())
+		require.Equal(t, "1 found at Webex, then: full", result())
 		r.webex.fail = map[string]error{listTasks: core.Errorf(core.Throttled, "too fast")}
 		require.Equal(t, "could not be compared: too fast", result())
 		r.ready = nil
