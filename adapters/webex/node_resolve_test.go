@@ -153,3 +153,24 @@ func TestResolveRefused(t *testing.T) {
 	require.Equal(t, "onauthorizationfail", r.call(t, anOwner, resolvePath, message("t", "Social", "SMS", map[string]any{"serviceNumber": "+12025550150"}), http.StatusForbidden).Outcome)
 	require.Equal(t, "created", r.call(t, anOwner, resolvePath, sms("t", "+1"), http.StatusOK).Outcome, "nothing of that was kept")
 }
+
+// TestResolveKeepsServicesApart: whoever knows the Message-ID or the transaction of
+// another service's conversation neither reads nor writes in it.
+func TestResolveKeepsServicesApart(t *testing.T) {
+	t.Parallel()
+	const office = "target: cxone\n    target_settings:\n      pointOfContact: Back Office\n    workflows:\n      ExternalTask: external-task"
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db", office,
+		"target: local\n    addresses: [office@contoso-mail.example]\n    workflows:\n      Email: email")
+	theirs := mail("trans-1", "<1@x>", "", "Invoice")
+	theirs["details"].(map[string]any)["messageDetails"].(map[string]any)["businessEmailId"] = "office@contoso-mail.example"
+	id := r.resolved(t, theirs, "created")
+
+	for i, body := range []map[string]any{mail("trans-2", "<2@x>", "<1@x>", "Planted"), mail("trans-1", "<3@x>", "", "Curious")} {
+		s := r.call(t, anOwner, resolvePath, body, http.StatusOK)
+		require.Equal(t, "created", s.Outcome, "%d: %s", i, s.Text)
+		require.NotEqual(t, id, s.Outputs["taskId"])
+	}
+	task := r.of(t, id)
+	_, written := task.Parameter("lastMessage")
+	require.False(t, written)
+}

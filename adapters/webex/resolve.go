@@ -37,7 +37,7 @@ func (a *Adapter) resolve(ctx context.Context, k *call) (result, error) {
 		return result{}, err
 	}
 	m := d.Message
-	m.Tenant, m.TransID = k.who.Tenant, k.r.TransID
+	m.Tenant, m.Service, m.TransID = k.who.Tenant, service.UPN, k.r.TransID
 	room := conversation.New(a.o.DB, a.o.Clock, threads{a, k, service, workflow})
 	found, err := room.Resolve(ctx, m)
 	if err != nil {

@@ -24,6 +24,7 @@ const (
 // Address and, in a chat, by Thread, in an e-mail by InReplyTo, else by Subject.
 type Message struct {
 	Tenant       string
+	Service      string // that Address leads to; transactions and answers of another are strangers
 	TransID      string // of the caller's call; empty: a repeated call is not recognized
 	Channel      Channel
 	Customer     string // as the channel names them: user id, e-mail address, number
@@ -71,7 +72,7 @@ func (m Message) matchKey() []byte {
 	}
 }
 
-func (m Message) transKey() []byte { return m.hash("trans", m.TransID) }
+func (m Message) transKey() []byte { return m.hash("trans", m.Service, m.TransID) }
 
 // maxReferences bounds how many messages an e-mail may reply to; the last ones,
 // which are the nearest, count.
@@ -86,7 +87,7 @@ func (m Message) replyKeys() [][]byte {
 	ids = ids[max(0, len(ids)-maxReferences):]
 	keys := make([][]byte, len(ids))
 	for i, id := range ids {
-		keys[i] = m.hash("mail", id)
+		keys[i] = m.hash("mail", m.Service, id)
 	}
 	return keys
 }
@@ -97,7 +98,7 @@ func (m Message) mailKey() []byte {
 	if m.Channel != Email || len(ids) == 0 {
 		return nil
 	}
-	return m.hash("mail", ids[0])
+	return m.hash("mail", m.Service, ids[0])
 }
 
 // hash tells parts apart wherever they are cut.

@@ -166,7 +166,7 @@ func (r *Room) note(ctx context.Context, tx *store.Tx, m Message, res Resolved) 
 		Tenant: m.Tenant, ConversationID: res.ConversationID, TaskID: res.TaskID, CreatedMs: r.clock.Now().UnixMilli(),
 	}
 	if row.Key = m.mailKey(); row.Key != nil {
-		// A mail that came to two mailboxes belongs to the first conversation.
+		// A mail that came to two mailboxes of a service belongs to the first conversation.
 		if _, err := tx.InsertConversationMessage(ctx, row); err != nil {
 			return err
 		}
