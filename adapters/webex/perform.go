@@ -86,18 +86,26 @@ func (k *call) node(t *core.Task, input map[string]any) bridge.NodeCall {
 // one of Webex.
 func (a *Adapter) notified(ctx context.Context, k *call) (core.Task, error) {
 	t, err := a.open(ctx, k)
-	if err != nil || !there(&t) {
-		return t, err
+	if err == nil {
+		err = a.notify(ctx, k, &t)
+	}
+	return t, err
+}
+
+// notify is notified for a task that was looked at already.
+func (a *Adapter) notify(ctx context.Context, k *call, t *core.Task) error {
+	if !there(t) {
+		return nil
 	}
 	queue := k.r.QueueID
 	if service, known := k.tenant.ServiceAt(queue); known { // Webex knows no services of the hub
 		queue = service.TargetSettings["queue"]
 	}
-	_, err = a.remotely(ctx, k, &t, map[string]any{
+	_, err := a.remotely(ctx, k, t, map[string]any{
 		"agentId": k.r.AgentID, "queueId": queue, "mediaResourceId": k.r.MediaResourceID, "mediaType": k.r.MediaType,
 		"conversationId": k.r.ConversationID, "reason": k.r.Reason, "reasonCode": k.r.ReasonCode,
 	})
-	return t, err
+	return err
 }
 
 // await waits until a task is as it should be.

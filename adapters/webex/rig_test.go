@@ -158,11 +158,21 @@ func (r *nodeRig) befall(fail func() error) {
 	r.fail = fail
 }
 
-// shipped are the mapping files with some texts of the directory replaced.
-func shipped(t testing.TB, change ...string) *mapping.Set {
-	t.Helper()
+// loaded is what the adapter's neighbours made of the mapping files.
+type loaded struct {
+	directory    *directory.Directory
+	integrations *integration.Catalogue
+	operations   *operation.Catalogue
+	flows        map[string]*flow.Workflow
+}
+
+// shipped are the mapping files as they are shipped, read once for all tests.
+var shipped = sync.OnceValues(func() (loaded, error) { return load() }) //nolint:gochecknoglobals // nobody changes it
+
+// load reads the shipped mapping files with some texts of the directory replaced.
+func load(change ...string) (l loaded, err error) {
 	files := fstest.MapFS{}
-	require.NoError(t, fs.WalkDir(mappings.FS, ".", func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(mappings.FS, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -172,10 +182,22 @@ func shipped(t testing.TB, change ...string) *mapping.Set {
 		}
 		files[path] = &fstest.MapFile{Data: data, Mode: 0o644}
 		return err
-	}))
-	set, findings := mapping.Read(files)
-	require.Empty(t, findings)
-	return set
+	})
+	if err != nil {
+		return l, err
+	}
+	set, all := mapping.Read(files)
+	var findings []mapping.Finding
+	l.directory, findings = directory.Load(set)
+	all = append(all, findings...)
+	l.integrations, findings = integration.Load(set)
+	all = append(all, findings...)
+	l.operations, findings = operation.Load(set, l.integrations)
+	all = append(all, findings...)
+	if l.flows, findings = flow.Load(set); len(all)+len(findings) > 0 {
+		return l, fmt.Errorf("%v %v", all, findings)
+	}
+	return l, nil
 }
 
 func newNodeRig(t testing.TB, url string, change ...string) *nodeRig {
@@ -186,32 +208,28 @@ func newNodeRig(t testing.TB, url string, change ...string) *nodeRig {
 	}
 	r.authorized.Store(true)
 	r.db = eventDB(t, url, r.clock)
-	set := shipped(t, change...)
-	d, findings := directory.Load(set)
-	require.Empty(t, findings)
-	integrations, findings := integration.Load(set)
-	require.Empty(t, findings)
-	operations, findings := operation.Load(set, integrations)
-	require.Empty(t, findings)
-	flows, findings := flow.Load(set)
-	require.Empty(t, findings)
+	l, err := shipped()
+	if len(change) > 0 {
+		l, err = load(change...)
+	}
+	require.NoError(t, err)
 	r.engine = engine.New(engine.Options{DB: r.db, Clock: r.clock, Outbox: r.wake})
-	all := maps.Clone(flows)
+	all := maps.Clone(l.flows)
 	maps.Copy(all, Workflows())
 	require.NoError(t, r.engine.Keep(context.Background(), all))
 	answers := execution.NewFirstAnswers(r.db, r.clock, func(string, error) {})
 	t.Cleanup(func() { answers.Wait(context.Background()) })
-	catalogue := func() *integration.Catalogue { return integrations }
+	catalogue, people := func() *integration.Catalogue { return l.integrations }, func() *directory.Directory { return l.directory }
 	r.bridge = bridge.New(bridge.Options{
 		DB: r.db, Engine: r.engine, Runner: r, Answers: answers, Recorder: r, Clock: r.clock, Failed: r.failed,
-		Directory: func() *directory.Directory { return d }, Integrations: catalogue,
-		Operations: func() *operation.Catalogue { return operations },
+		Directory: people, Integrations: catalogue,
+		Operations: func() *operation.Catalogue { return l.operations },
 	})
 	hosts, err := outbound.NewHosts([]string{"hooks.contoso.example"}, nil)
 	require.NoError(t, err)
 	r.Adapter = New(Options{
-		DB: r.db, Callers: r, Directory: func() *directory.Directory { return d }, Integrations: catalogue,
-		Workflow:  func(name string) *flow.Workflow { return flows[name] },
+		DB: r.db, Callers: r, Directory: people, Integrations: catalogue,
+		Workflow:  func(name string) *flow.Workflow { return l.flows[name] },
 		Listening: func(string) bool { return r.listening.Load() }, Connections: r, Engine: hooked{r.engine, r}, Bridge: r.bridge,
 		Recorder: r, Box: hidingBox{}, Hosts: hosts, Sender: r.post, Sign: signature, Clock: r.clock, Wake: r.wake, Failed: r.failed,
 	})

@@ -207,7 +207,7 @@ func (a *Adapter) give(ctx context.Context, k *call, over bool) (result, error) 
 	if err != nil {
 		return result{}, err
 	}
-	if _, err := a.notified(ctx, k); err != nil {
+	if err := a.notify(ctx, k, &t); err != nil {
 		return result{}, err
 	}
 	_, err = a.change(ctx, k, func(c *engine.Change) error { return c.Connect(agent, over || there(c.Task())) })
@@ -300,7 +300,7 @@ func (a *Adapter) closed(ctx context.Context, k *call) (result, error) {
 	if err != nil || t.State == core.StateTerminated {
 		return result{}, err
 	}
-	if _, err := a.notified(ctx, k); err != nil {
+	if err := a.notify(ctx, k, &t); err != nil {
 		return result{}, err
 	}
 	return result{}, a.end(ctx, k, there(&t))
