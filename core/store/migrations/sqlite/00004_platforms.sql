@@ -60,7 +60,8 @@ CREATE TABLE remote_events (
     received_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, platform, key)
 ) WITHOUT ROWID;
-CREATE INDEX remote_events_task ON remote_events (tenant, platform, remote_id);
+-- By remote_id alone: SQLite never takes an index that begins as the primary key does.
+CREATE INDEX remote_events_task ON remote_events (remote_id);
 CREATE INDEX remote_events_age  ON remote_events (received_ms);
 
 -- Where other platforms send what happens there.
