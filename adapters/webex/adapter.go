@@ -48,6 +48,7 @@ type TransactionEngine interface {
 type Bridge interface {
 	Node(ctx context.Context, call bridge.NodeCall) (map[string]any, error)
 	Create(ctx context.Context, call bridge.NodeCall) error
+	Follow(ctx context.Context, tenant, platform, remoteID string) error
 }
 
 // Recorder counts what ran, and keeps it for people. No method waits.

@@ -146,6 +146,23 @@ func (b *Bridge) claim(ctx context.Context, tx *store.Tx, tenant string, ev Even
 
 var taskID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
+// Follow gives the task that is called remoteID on a platform the standing that
+// the events of it amount to so far: they may have come before the hub knew whose
+// they are. Errors are NotFound, when no task is called so, and those of Happened.
+func (b *Bridge) Follow(ctx context.Context, tenant, platform, remoteID string) error {
+	remoteID = strings.ToLower(remoteID)
+	return b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		id, err := tx.TaskOfAlias(ctx, tenant, platform, remoteID)
+		if err != nil {
+			return err
+		}
+		_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+			return b.follow(ctx, tx, c, platform, remoteID)
+		})
+		return err
+	})
+}
+
 // follow gives a task the standing of its counterpart.
 func (b *Bridge) follow(ctx context.Context, tx *store.Tx, c *engine.Change, platform, remoteID string) error {
 	events, err := tx.RemoteEvents(ctx, c.Task().Tenant, platform, remoteID)
