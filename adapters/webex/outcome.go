@@ -42,6 +42,16 @@ func methodOf(node, name string) (*method, bool) {
 	return &methods[i], true
 }
 
+// Methods returns the ids of the methods that the hub serves, by the id of their
+// node.
+func Methods() map[string][]string {
+	served := map[string][]string{}
+	for _, m := range methods {
+		served[m.Node] = append(served[m.Node], m.Name)
+	}
+	return served
+}
+
 // outcome returns the method's word for a cause in a version of the node; no
 // version is the newest.
 func (m *method) outcome(version string, why cause) string {

@@ -142,6 +142,10 @@ func TestMethodsAreMapped(t *testing.T) {
 		}
 	}
 	require.Equal(t, len(methods), count)
+	for _, served := range Methods() {
+		count -= len(served)
+	}
+	require.Zero(t, count)
 }
 
 func TestOutcomesOfVersions(t *testing.T) {

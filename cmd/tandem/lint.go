@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"tandem/adapters/cxone"
+	"tandem/adapters/webex"
 	"tandem/core/directory"
 	"tandem/core/flow"
 	"tandem/core/integration"
@@ -104,6 +105,7 @@ func check(set *mapping.Set) (contents, []mapping.Finding) {
 	if len(findings) == 0 {
 		findings = slices.Concat(
 			c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows))), flow.Check(c.flows, c.inputs), c.integrations.CheckNodes(c.names),
+			c.integrations.CheckMethods(webex.Methods()),
 		)
 	}
 	mapping.Sort(findings)

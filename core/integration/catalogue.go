@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,6 +14,7 @@ type Catalogue struct {
 	all        []*Integration // by title
 	nodes      []Node         // in the order of the file
 	operations []operationUse // that nodes name
+	methods    []methodUse
 	uses       []use
 }
 
@@ -103,6 +105,29 @@ func (c *Catalogue) CheckNodes(operations func(integration string) []string) []m
 			findings = append(findings, use.file.AtPos(use.name.Pos, "%s has no operation %s%s",
 				use.integration, mapping.Quote(name), mapping.Suggest(name, known)))
 		}
+	}
+	mapping.Sort(findings)
+	return findings
+}
+
+// CheckMethods returns a finding for each node and each method of
+// webex/nodes.yaml that nobody can call, sorted: nothing would ever come of what
+// is said of it. served are the ids of the methods by node.
+func (c *Catalogue) CheckMethods(served map[string][]string) []mapping.Finding {
+	var findings []mapping.Finding
+	add := func(use methodUse, name mapping.Text, known []string, format string) {
+		if !slices.Contains(known, name.Value) && len(findings) < maxFindings {
+			findings = append(findings, use.file.AtPos(name.Pos, format+"%s", mapping.Quote(name.Value), mapping.Suggest(name.Value, known)))
+		}
+	}
+	for _, use := range c.methods {
+		if methods, ok := served[use.node.Value]; ok {
+			for _, m := range use.methods {
+				add(use, m.Method, methods, "node "+use.node.Value+" has no method %s")
+			}
+			continue
+		}
+		add(use, use.node, slices.Sorted(maps.Keys(served)), "the hub serves no node %s")
 	}
 	mapping.Sort(findings)
 	return findings

@@ -76,6 +76,36 @@ func TestNodes(t *testing.T) {
 	require.Equal(t, `webex/nodes.yaml:7:55: crm has no operation "queue-task" (did you mean "queue-tasks"?)`, found[0].String())
 }
 
+// TestMethodsThatNobodyCanCall: a node or a method that is misspelled would be
+// done by the hub alone, without a word to the platform.
+func TestMethodsThatNobodyCanCall(t *testing.T) {
+	t.Parallel()
+	c, findings := load(t, map[string]string{
+		"crm/integration.yaml": little("CRM"),
+		"webex/nodes.yaml": `nodes:
+  - {node: clse-task, title: A, versions: ["1.0"], integration: crm}
+  - {node: queue-task, title: B, versions: ["1.0"], integration: crm}
+  - node: set-variable
+    title: C
+    versions: ["1.0"]
+    integration: crm
+    methods:
+      - {method: global, title: Global}
+      - {method: flw, title: Flow}
+`,
+	})
+	require.Empty(t, findings)
+	served := map[string][]string{"close-task": {"close"}, "queue-task": {"queue"}, "set-variable": {"flow", "global"}}
+	var found []string
+	for _, f := range c.CheckMethods(served) {
+		found = append(found, f.String())
+	}
+	require.Equal(t, []string{
+		`webex/nodes.yaml:2:12: the hub serves no node "clse-task" (did you mean "close-task"?)`,
+		`webex/nodes.yaml:10:18: node set-variable has no method "flw" (did you mean "flow"?)`,
+	}, found)
+}
+
 func TestUses(t *testing.T) {
 	t.Parallel()
 	c, findings := load(t, map[string]string{

@@ -46,6 +46,13 @@ type operationUse struct {
 	name        mapping.Text
 }
 
+// methodUse is a node of webex/nodes.yaml with what it says of its methods.
+type methodUse struct {
+	file    mapping.File
+	node    mapping.Text
+	methods []methodEntry
+}
+
 // nodes makes the list of webex/nodes.yaml.
 func (l *loader) nodes(c *Catalogue) []Node {
 	var f nodesForm
@@ -69,6 +76,7 @@ func (l *loader) nodes(c *Catalogue) []Node {
 		if name := e.Authorization; name.Value != strings.TrimSpace(name.Value) || utf8.RuneCountInString(name.Value) > maxName {
 			l.add(name.Pos, "the name of an authorization has at most %d characters and no space around it", maxName)
 		}
+		c.methods = append(c.methods, methodUse{l.file, e.Node, e.Methods})
 		list = append(list, Node{
 			ID: e.Node.Value, Title: e.Title, Versions: l.versions(shorten(l, e.Versions, maxEntries, "versions", e.Node.Pos)), Integration: e.Integration.Value,
 			Authorization: e.Authorization.Value, Methods: l.methods(c, e), File: l.file.Path, Line: e.Node.Line,
