@@ -108,16 +108,22 @@ func (c *Console) check(ctx echo.Context) error {
 		return err
 	}
 	err = c.o.Check(ctx.Request().Context(), a)
+	return c.tell(ctx, err, "“"+a.Name+"” works: "+i.Title+" took it.", "integrations", i.ID, "authorizations", a.ID)
+}
+
+// tell leads to a page that says what came of what somebody did. A fault of the
+// hub is returned.
+func (c *Console) tell(ctx echo.Context, err error, done string, to ...string) error {
 	e, _ := server.Explain(err)
 	switch {
 	case err == nil:
-		c.o.Identity.Flash(ctx, flashDone, "“"+a.Name+"” works: "+i.Title+" took it.")
+		c.o.Identity.Flash(ctx, flashDone, done)
 	case e.Kind == core.Internal:
 		return err
 	default:
 		c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
 	}
-	return c.see(ctx, c.link("integrations", i.ID, "authorizations", a.ID))
+	return c.see(ctx, c.link(to...))
 }
 
 // did logs who has changed what.

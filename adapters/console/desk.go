@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -13,7 +14,6 @@ import (
 
 	"tandem/adapters/console/identity"
 	"tandem/core"
-	"tandem/core/server"
 )
 
 // Desk is where a tenant's agents find their work. upn is that of the person who
@@ -130,32 +130,19 @@ func (c *Console) closeTask(ctx echo.Context) error {
 func (c *Console) act(ctx echo.Context, do func(ctx context.Context, tenant, upn, task string) error, what, done string) error {
 	p, id := person(ctx), ctx.Param("task")
 	err := do(ctx.Request().Context(), p.Tenant, p.UPN, id)
-	e, _ := server.Explain(err)
-	switch {
-	case err == nil:
+	if err == nil {
 		c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, what,
 			slog.String("by", p.UPN), slog.String("tenant", p.Tenant), slog.String("task", id))
-		c.o.Identity.Flash(ctx, flashDone, done)
-	case e.Kind == core.Internal:
-		return err
-	default:
-		c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
 	}
-	return c.see(ctx, c.link("work"))
+	return c.tell(ctx, err, done, "work")
 }
 
 // card shows a task.
 func card(t core.Task, now time.Time) cardView {
 	v := cardView{
-		Task: t, Who: customer(t), For: service(t.Service), Medium: mediums[t.Modality], Urgency: priorities[t.Priority],
+		Task: t, Who: customer(t), For: service(t.Service), Medium: cmp.Or(mediums[t.Modality], string(t.Modality)), Urgency: cmp.Or(priorities[t.Priority], string(t.Priority)),
 		Urgent: t.Priority == core.PriorityVeryHigh || t.Priority == core.PriorityHigh, Where: placeTitle(t.Service.Target),
 		Known: known(t), Received: received(t),
-	}
-	if v.Medium == "" {
-		v.Medium = string(t.Modality)
-	}
-	if v.Urgency == "" {
-		v.Urgency = string(t.Priority)
 	}
 	for n, p := range slices.Backward(t.Pops) {
 		page := pop(p, now)
@@ -189,24 +176,14 @@ func placeTitle(target string) string {
 // customer names the person behind a task by the best that is known.
 func customer(t core.Task) string {
 	c := t.Customer
-	for _, name := range []string{
-		c.DisplayName, strings.TrimSpace(c.FirstName + " " + c.LastName), c.Company, t.CustomerIdentifier,
-		c.Email, c.PrimaryTelNumber, t.Caller.TelNumber, t.Caller.UPN,
-	} {
-		if name != "" {
-			return name
-		}
-	}
-	return "Unknown customer"
+	return cmp.Or(
+		c.DisplayName, strings.TrimSpace(c.FirstName+" "+c.LastName), c.Company, t.CustomerIdentifier,
+		c.Email, c.PrimaryTelNumber, t.Caller.TelNumber, t.Caller.UPN, "Unknown customer",
+	)
 }
 
 func service(s core.ServiceRef) string {
-	for _, name := range []string{s.DisplayName, s.Name} {
-		if name != "" {
-			return name
-		}
-	}
-	return s.UPN
+	return cmp.Or(s.DisplayName, s.Name, s.UPN)
 }
 
 // known lists what is known of the customer.

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -81,9 +82,7 @@ func (c *Console) task(ctx echo.Context) error {
 	page.cardView = card(t, c.o.Clock.Now())
 	page.InHand = t.State == core.StateConnected
 	page.Tone, page.Label = state(t.State)
-	if page.Agent = t.LastConnectedUser.UPN; page.Agent == "" {
-		page.Agent = t.LastConnectedUser.ID
-	}
+	page.Agent = cmp.Or(t.LastConnectedUser.UPN, t.LastConnectedUser.ID)
 	if r := t.Remote; r.Platform != "" {
 		page.Remote = &remoteView{Remote: r, Where: placeTitle(r.Platform)}
 		page.Remote.Tone, page.Remote.Label = remoteState(r.State)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"tandem/core"
 	"tandem/core/integration"
-	"tandem/core/server"
 )
 
 // WebexSubscription is what the hub knows of the subscription by which Webex
@@ -135,8 +133,7 @@ func reachable(base string) bool {
 	if err != nil {
 		return false
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	return u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && ip.IsLoopback())
+	return u.Scheme == "https" && u.Host != "" || u.Scheme == "http" && core.Loopback(u.Hostname())
 }
 
 // of returns the authorizations of an integration.
@@ -178,15 +175,8 @@ func (c *Console) compareWebex(ctx echo.Context) error {
 func (c *Console) keep(ctx echo.Context, do func(w Webex, ctx context.Context, tenant string) error, what, done string) error {
 	p := person(ctx)
 	err := do(c.o.Webex, ctx.Request().Context(), p.Tenant)
-	e, _ := server.Explain(err)
-	switch {
-	case err == nil:
+	if err == nil {
 		c.o.Log.LogAttrs(ctx.Request().Context(), slog.LevelInfo, what, slog.String("by", p.UPN), slog.String("tenant", p.Tenant))
-		c.o.Identity.Flash(ctx, flashDone, done)
-	case e.Kind == core.Internal:
-		return err
-	default:
-		c.o.Identity.Flash(ctx, flashFailed, sentence(e.Message))
 	}
-	return c.see(ctx, c.link("webex"))
+	return c.tell(ctx, err, done, "webex")
 }
