@@ -1,6 +1,10 @@
 package webex
 
-import "maps"
+import (
+	"maps"
+
+	"tandem/core"
+)
 
 // cause is why a call of a node ended as it did. A method has a word for each
 // cause, or the generic one, or none.
@@ -40,12 +44,12 @@ const (
 // generic are the words of methods that have none of their own. What Webex
 // refuses is onError unless the method says otherwise.
 var generic = map[cause]string{
-	causeInvalid:       "onInvalidData",
+	causeInvalid:       core.Table[core.Invalid].WebexOutcome,
 	causeChoice:        "onInvalidChoice",
-	causeUnauthorized:  "onauthorizationfail",
-	causeTimeout:       "onTimeout",
-	causeUpstream:      "onError",
-	causeRefusedAccess: "onauthorizationfail",
+	causeUnauthorized:  core.Table[core.NeedsAuthorization].WebexOutcome,
+	causeTimeout:       core.Table[core.Timeout].WebexOutcome,
+	causeUpstream:      core.Table[core.Uncertain].WebexOutcome,
+	causeRefusedAccess: core.Table[core.Forbidden].WebexOutcome,
 }
 
 // words are a method's own for success and for failure, and more.
