@@ -9,8 +9,8 @@ import (
 )
 
 // Verdict is what came of an item. Unless it is Done, the item is handed out
-// again after Wait; a Wait of zero is Backoff's, unless there is a new Payload
-// with which the item goes on at once.
+// again after Wait; a Wait of zero is Backoff's, after which the item is given up,
+// unless there is a new Payload with which the item goes on at once.
 type Verdict struct {
 	Done    bool
 	Wait    time.Duration

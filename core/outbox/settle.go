@@ -12,8 +12,10 @@ import (
 	"tandem/core/store"
 )
 
-// errLost says that an item is no longer this worker's.
-var errLost = errors.New("somebody else does the item")
+var (
+	errLost   = errors.New("somebody else does the item")
+	errFailed = errors.New("it was tried for a day; what comes after it in its lane goes on")
+)
 
 func (w *Worker) do(ctx context.Context, it store.OutboxItem) (v Verdict) {
 	defer func() {
@@ -31,6 +33,9 @@ func (w *Worker) do(ctx context.Context, it store.OutboxItem) (v Verdict) {
 func (w *Worker) settle(ctx context.Context, it store.OutboxItem, lease string, v Verdict) {
 	interrupted := ctx.Err() != nil && !v.Done
 	unsure := false
+	if !interrupted {
+		v = w.bounded(it, v)
+	}
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		err := w.o.DB.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *store.Tx) error {
 			if interrupted {
@@ -55,11 +60,21 @@ func (w *Worker) settle(ctx context.Context, it store.OutboxItem, lease string, 
 				return // the lease ends soon, and then it is done again
 			}
 		case v.Then != nil:
-			v = Verdict{} // what was to be written with it cannot be
+			v = w.bounded(it, Verdict{}) // what was to be written with it cannot be
 		default:
 			return
 		}
 	}
+}
+
+// bounded ends what has failed, in a way that its handler did not foresee, for a
+// day: it would stand in the way of its lane for ever.
+func (w *Worker) bounded(it store.OutboxItem, v Verdict) Verdict {
+	if _, more := Backoff(it.Attempts); more || v.Done || v.Wait > 0 || v.Payload != nil {
+		return v
+	}
+	w.o.Failed("give up an item of the outbox of kind "+it.Kind, errFailed)
+	return Verdict{Done: true, Then: v.Then}
 }
 
 // record writes a verdict.

@@ -193,6 +193,39 @@ func TestAPanicDelaysItsItemAlone(t *testing.T) {
 	})
 }
 
+func TestWhatAlwaysFailsIsGivenUpAfterADay(t *testing.T) {
+	both(t, func(r *rig) {
+		var done record
+		failing := map[string]func() outbox.Verdict{
+			"panic": func() outbox.Verdict { panic("poison") },
+			"then": func() outbox.Verdict {
+				return outbox.Verdict{Done: true, Then: func(context.Context, *store.Tx) error { return core.Errorf(core.Conflict, "no") }}
+			},
+		}
+		r.run(r.worker(r.db, only(func(ctx context.Context, it store.OutboxItem) outbox.Verdict {
+			if fail := failing[string(it.Payload)]; fail != nil {
+				return fail()
+			}
+			return done.handle(ctx, it)
+		})))
+		for name := range failing {
+			r.send(store.OutboxItem{Kind: "k", Lane: name, Payload: []byte(name)}, store.OutboxItem{Kind: "k", Lane: name})
+			for attempts := 0; ; attempts++ {
+				wait, more := outbox.Backoff(attempts)
+				if !more {
+					break
+				}
+				r.waiting(r.clock.Now().Add(wait))
+				require.Empty(r.t, done.payloads(name))
+				r.clock.Advance(wait)
+			}
+			r.empty()
+			require.Len(r.t, done.payloads(name), 1, "the one behind it")
+		}
+		require.NotEmpty(r.t, r.complaints())
+	})
+}
+
 func TestKindsWithoutAHandlerAreLeftAlone(t *testing.T) {
 	both(t, func(r *rig) {
 		r.send(store.OutboxItem{Kind: "another replica's", Lane: "a"}, store.OutboxItem{Kind: "k", Lane: "a"}, store.OutboxItem{Kind: "k", Lane: "b"})
