@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +110,42 @@ func TestQueuesOfNotifications(t *testing.T) {
 		_, input := r.did()
 		require.Equal(t, want, input["queueId"], name)
 	}
+}
+
+// The task that Webex Engage makes for a message is the hub's too: what comes
+// after it in a flow, and what Webex has said of it meanwhile, is about it.
+func TestTaskOfEngage(t *testing.T) {
+	pgtest.Both(t, func(t *testing.T, url string) {
+		r := newNodeRig(t, url)
+		r.answers0()
+		id := "0FAE4F52-3A53-4F6E-9D3C-0D9B7D8F2C11"
+		r.answer("resolve-conversation", map[string]any{"taskId": id, "conversationOperation": "created"}, nil)
+		r.happens(t, id, bridge.Parked, "")
+		body := bodyThere("resolve-conversation/resolve", "t-1")
+		for range 2 {
+			s := r.ok(t, "resolve-conversation/resolve", body)
+			require.Equal(t, []any{"created", id}, []any{s.Outcome, s.Outputs["taskId"]})
+		}
+		task := r.of(t, id)
+		require.Equal(t, []any{aRemote, core.StateQueued}, []any{task.Service.UPN, task.State}, "it waited before the hub knew it")
+		require.Equal(t, core.Remote{Platform: Platform, ID: strings.ToLower(id), State: core.RemoteOpen}, task.Remote)
+		require.Equal(t, []string{"x-senderNumber", "x-message"}, []string{task.CustomerIdentifier, task.InitialMessage})
+		r.did()
+		require.Equal(t, "Task Updated", r.ok(t, "set-variable/flow", bodyThere("set-variable/flow", id)).Outcome)
+		require.Equal(t, "Queued", r.ok(t, "queue-task/queue", bodyThere("queue-task/queue", id)).Outcome)
+		names, input := r.did()
+		require.Equal(t, []string{"set-variables", "queue-task"}, names)
+		require.Equal(t, strings.ToLower(id), input["taskId"])
+		r.happens(t, id, bridge.Connected, anAgent)
+		require.Equal(t, anAgent, r.of(t, id).LastConnectedUser.UPN)
+		require.Equal(t, "Success", r.ok(t, "close-task/close", bodyThere("close-task/close", id)).Outcome)
+		require.Equal(t, core.StateTerminated, r.of(t, id).State)
+
+		r.answer("resolve-conversation", map[string]any{"taskId": r.uuid(), "conversationOperation": "reopened"}, nil)
+		s := r.ok(t, "resolve-conversation/resolve", bodyThere("resolve-conversation/resolve", "t-2"))
+		require.Equal(t, "reopened", s.Outcome)
+		require.Equal(t, core.RemoteOpen, r.of(t, s.Outputs["taskId"].(string)).Remote.State)
+	})
 }
 
 func upstream(kind core.Kind, status int, code string) error {

@@ -3,6 +3,7 @@ package webex
 import (
 	"cmp"
 	"context"
+	"strings"
 
 	"tandem/core"
 	"tandem/core/conversation"
@@ -30,7 +31,7 @@ func (a *Adapter) resolve(ctx context.Context, k *call) (result, error) {
 		return result{}, err
 	}
 	if service.Ref().Target == Platform {
-		return a.resolveThere(ctx, k)
+		return a.resolveThere(ctx, k, service)
 	}
 	workflow, err := a.workflow("mediaType", service, k.r.Modality)
 	if err != nil {
@@ -52,7 +53,7 @@ func (a *Adapter) resolve(ctx context.Context, k *call) (result, error) {
 var operationCause = map[string]cause{"created": causeCreated, "reopened": causeReopened, "appended": causeAppended}
 
 // resolveThere asks Webex Engage.
-func (a *Adapter) resolveThere(ctx context.Context, k *call) (result, error) {
+func (a *Adapter) resolveThere(ctx context.Context, k *call, service *directory.Service) (result, error) {
 	r := k.r
 	outputs, err := a.remotely(ctx, k, nil, map[string]any{
 		"transId": r.TransID, "flowId": r.FlowID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "details": r.Details.All,
@@ -69,7 +70,28 @@ func (a *Adapter) resolveThere(ctx context.Context, k *call) (result, error) {
 		}
 	}
 	outputs["transId"] = r.TransID
-	return result{why, outputs}, nil
+	if id, _ := outputs["taskId"].(string); id != "" && why != causeAppended {
+		err = a.adopt(ctx, k, service, id)
+	}
+	return result{why, outputs}, err
+}
+
+// adopt makes the hub's task for one that Webex Engage has made: the nodes that
+// follow, and what Webex tells, are about it. The same one twice is one task.
+func (a *Adapter) adopt(ctx context.Context, k *call, service *directory.Service, id string) error {
+	workflow, err := a.workflow("mediaType", service, k.r.Modality)
+	if err != nil { // the task is there all the same
+		workflow = drivenFlow
+	}
+	n := engine.NewTask{Task: k.messageTask(service, k.r.Details.Message, ""), Workflow: workflow, Platform: Platform, Alias: id}
+	n.Prepare = func(c *engine.Change) error {
+		c.SetRemote(core.Remote{Platform: Platform, ID: strings.ToLower(id), State: core.RemoteOpen})
+		return nil
+	}
+	if _, err = a.o.Engine.Create(ctx, n, func(*core.Task) ([]byte, error) { return nil, nil }); err != nil {
+		return err
+	}
+	return a.o.Bridge.Follow(ctx, k.who.Tenant, Platform, id)
 }
 
 // threads makes the tasks of conversations.
@@ -80,18 +102,26 @@ type threads struct {
 	workflow *flow.Workflow
 }
 
-// CreateIn makes a task for a message.
-func (t threads) CreateIn(ctx context.Context, tx *store.Tx, m conversation.Message, conversationID string) (string, error) {
-	task := t.k.newTask(t.service.Ref())
+// messageTask is the task for a message.
+func (k *call) messageTask(service *directory.Service, m conversation.Message, conversationID string) core.Task {
+	task := k.newTask(service.Ref())
 	task.CustomerIdentifier = cmp.Or(task.CustomerIdentifier, m.Customer)
 	task.Customer.DisplayName = cmp.Or(task.Customer.DisplayName, m.CustomerName)
 	task.InitialMessage, task.Mail.Subject = operation.Cut(m.Text, maxMessageKept), cmp.Or(task.Mail.Subject, m.Subject)
 	if m.Channel == conversation.Email {
 		task.Customer.Email, task.Mail.PlainText = m.Customer, task.InitialMessage
 	}
-	task.Parameters = core.MergeNamed(task.Parameters, []core.NamedValue{
-		{Name: "conversationId", Value: conversationID}, {Name: "destination", Value: m.Address}, {Name: "origin", Value: m.Customer},
-	})
+	named := []core.NamedValue{{Name: "destination", Value: m.Address}, {Name: "origin", Value: m.Customer}}
+	if conversationID != "" {
+		named = append(named, core.NamedValue{Name: "conversationId", Value: conversationID})
+	}
+	task.Parameters = core.MergeNamed(task.Parameters, named)
+	return task
+}
+
+// CreateIn makes a task for a message.
+func (t threads) CreateIn(ctx context.Context, tx *store.Tx, m conversation.Message, conversationID string) (string, error) {
+	task := t.k.messageTask(t.service, m, conversationID)
 	made, err := t.a.o.Engine.CreateIn(ctx, tx, engine.NewTask{Task: task, Workflow: t.workflow})
 	return made.ID, err
 }
