@@ -190,7 +190,7 @@ func newSecret() string {
 // the secret of today, from whatever state the hub or Webex was left in.
 func (k *Keeper) settle(ctx context.Context, s *store.Subscription) error {
 	if s.OldSecret != nil && k.o.Clock.Now().UnixMilli() >= s.OldUntilMs {
-		s.OldSecret, s.OldUntilMs = nil, 0
+		s.OldSecret = nil // OldUntilMs still says since when there is another
 	}
 	secret, err := k.secret(ctx, s)
 	if err != nil {

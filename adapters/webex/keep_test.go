@@ -320,6 +320,8 @@ func TestRotate(t *testing.T) {
 		require.Equal(t, core.NotFound, core.KindOf(r.Rotate(ctx, "contoso")))
 		require.NoError(t, r.Check(ctx, "contoso"))
 		first := r.row(t).Secret
+		r.clock.Advance(time.Hour)
+		renewed := r.clock.Now()
 		require.NoError(t, r.Rotate(ctx, "contoso"))
 		r.agree(t)
 		s := r.row(t)
@@ -351,6 +353,8 @@ func TestRotate(t *testing.T) {
 		r.clock.Advance(24 * time.Hour)
 		require.NoError(t, r.Keep(ctx))
 		require.Nil(t, r.row(t).OldSecret)
+		state, _ = r.State(ctx, "contoso")
+		require.Equal(t, renewed, state.SecretSince(), "not when the subscription was made")
 	})
 }
 

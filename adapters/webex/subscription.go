@@ -114,8 +114,6 @@ func (b *book) open(row *store.Subscription) *known {
 // SubscriptionState is a tenant's subscription for people. It holds no secret.
 type SubscriptionState struct {
 	ID       string
-	Name     string // at Webex
-	RemoteID string // at Webex; empty: not known
 	Org      string // empty: not known
 	URL      string
 	Status   string // pending, active, inactive, failed
@@ -124,7 +122,7 @@ type SubscriptionState struct {
 
 	Checked, LastEvent, Compared time.Time // zero: never
 	Comparison                   string    // what came of the last comparison
-	OldSecretUntil               time.Time // zero: there is no old secret
+	OldSecretUntil               time.Time // zero: the secret is the first; when it has passed, the old one is not taken any more
 	Created                      time.Time
 }
 
@@ -146,7 +144,7 @@ func (k *Keeper) State(ctx context.Context, tenant string) (SubscriptionState, b
 		return SubscriptionState{}, false
 	}
 	state := SubscriptionState{
-		ID: s.ID, Name: subscriptionName(s.ID), RemoteID: s.RemoteID, Org: s.Org, URL: s.URL, Status: s.Status, Error: s.Error,
+		ID: s.ID, Org: s.Org, URL: s.URL, Status: s.Status, Error: s.Error,
 		LastEvent: timeOrNone(s.EventMs), Compared: timeOrNone(s.ComparedMs), Comparison: s.Compared,
 		OldSecretUntil: timeOrNone(s.OldUntilMs), Created: timeOrNone(s.CreatedMs),
 	}
