@@ -112,16 +112,20 @@ func check(set *mapping.Set) (contents, []mapping.Finding) {
 	return c, findings
 }
 
-// inputs are the names of an operation's inputs.
-func (c *contents) inputs(integration, name string) (inputs []string, ok bool) {
+// inputs are the names of an operation's inputs; when there is no such operation,
+// those of all operations.
+func (c *contents) inputs(integration, name string) (names []string, ok bool) {
 	op, ok := c.operations.Operation(integration, name)
 	if !ok {
-		return nil, false
+		for _, op := range c.operations.All() {
+			names = append(names, op.Integration+"/"+op.Name)
+		}
+		return names, false
 	}
 	for _, in := range op.Inputs {
-		inputs = append(inputs, in.Name)
+		names = append(names, in.Name)
 	}
-	return inputs, true
+	return names, true
 }
 
 // names are those of an integration's operations.

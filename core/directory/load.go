@@ -234,7 +234,7 @@ func (l *loader) service(e serviceEntry) {
 		Workflows:     l.workflows(e.Workflows),
 	}
 	s.DisplayName = orElse(e.DisplayName, s.Name)
-	s.TargetSettings = l.targetSettings(s, e.TargetSettings)
+	s.TargetSettings = l.targetSettings(s, e.Target.Value, e.TargetSettings)
 	s.DeduplicateBy, s.DeduplicateWindow = l.deduplicate(e)
 	l.tenant.services[fold(s.UPN)] = s
 }

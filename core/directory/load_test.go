@@ -298,6 +298,10 @@ services:
     licence: Contact Center
     target: webex
     target_settings: {entry-point: x, queue: "", "": y, domain: 5, fine: z}
+  - upn: u@a.example
+    licence: Contact Center
+    target: webx
+    target_settings: {queue: x}
 `}, []string{
 			`a.yaml:5:23: target_settings need a target that is not local`,
 			`a.yaml:9:23: "entry-point" is not the name of a setting: it begins with a letter and is made of letters, digits and _`,
@@ -305,6 +309,7 @@ services:
 			`a.yaml:9:50: "" is not the name of a setting: it begins with a letter and is made of letters, digits and _`,
 			`a.yaml:9:65: "domain" must be text: put it in quotes, "5"`,
 			`a.yaml:9:65: the setting domain must not be empty`,
+			`a.yaml:12:13: unknown target "webx" (did you mean "webex"?)`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,15 +50,16 @@ func (l *loader) addresses(s *Service, entries []mapping.Text) {
 	}
 }
 
-// targetSettings returns what the service's target is told.
-func (l *loader) targetSettings(s *Service, entries map[mapping.Text]mapping.Text) map[string]string {
+// targetSettings returns what the service's target, as the file spells it, is
+// told.
+func (l *loader) targetSettings(s *Service, target string, entries map[mapping.Text]mapping.Text) map[string]string {
 	if len(entries) == 0 {
 		return nil
 	}
 	names := slices.SortedFunc(maps.Keys(entries), func(a, b mapping.Text) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	if s.Target == TargetLocal {
+	if target == "" || target == string(TargetLocal) { // one that is unknown was found before
 		l.add(names[0].Pos, "target_settings need a target that is not %s", TargetLocal)
 	}
 	settings := make(map[string]string, len(entries))

@@ -149,22 +149,24 @@ func posOf(node *yaml.Node) mapping.Pos {
 
 // Check returns a finding for each operation of the workflows that is not known
 // and for each input that its operation does not declare, sorted. known tells
-// the declared inputs of an operation of an integration, and whether it exists.
-func Check(flows map[string]*Workflow, known func(integration, operation string) (inputs []string, ok bool)) []mapping.Finding {
+// the declared inputs of an operation of an integration; if it is not ok there is
+// no such operation, and known tells which there are, as integration/operation.
+func Check(flows map[string]*Workflow, known func(integration, operation string) (names []string, ok bool)) []mapping.Finding {
 	var findings []mapping.Finding
 	for _, w := range flows {
 		for _, u := range w.uses {
 			file := mapping.File{Path: u.file}
 			id, name, _ := strings.Cut(u.operation.Value, "/")
-			inputs, ok := known(id, name)
+			names, ok := known(id, name)
 			if !ok {
-				findings = append(findings, file.AtPos(u.operation.Pos, "there is no operation %s", mapping.Quote(u.operation.Value)))
+				findings = append(findings, file.AtPos(u.operation.Pos, "there is no operation %s%s",
+					mapping.Quote(u.operation.Value), mapping.Suggest(u.operation.Value, names)))
 				continue
 			}
 			for _, input := range u.inputs {
-				if !slices.Contains(inputs, input.Value) {
+				if !slices.Contains(names, input.Value) {
 					findings = append(findings, file.AtPos(input.Pos, "%s has no input %s%s", u.operation.Value,
-						mapping.Quote(input.Value), mapping.Suggest(input.Value, inputs)))
+						mapping.Quote(input.Value), mapping.Suggest(input.Value, names)))
 				}
 			}
 		}

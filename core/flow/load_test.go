@@ -197,20 +197,23 @@ func TestLoad(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	w, findings := flow.Parse("workflows/w.yaml", []byte(head+`  - {activity: Run Operation, operation: crm/find, input: {name: x, namee: y}}
-  - {activity: Run Operation, operation: crm/found}
+  - {activity: Run Operation, operation: crm/fnd}
 when_ended:
   - {operation: erp/find, input: {name: x}}
 `))
 	require.Empty(t, findings)
 	var got []string
 	for _, f := range flow.Check(map[string]*flow.Workflow{"w": w}, func(id, name string) ([]string, bool) {
-		return []string{"name"}, id == "crm" && name == "find"
+		if id != "crm" || name != "find" {
+			return []string{"crm/find"}, false
+		}
+		return []string{"name"}, true
 	}) {
 		got = append(got, f.String())
 	}
 	require.Equal(t, []string{
 		`workflows/w.yaml:4:69: crm/find has no input "namee" (did you mean "name"?)`,
-		`workflows/w.yaml:5:42: there is no operation "crm/found"`,
-		`workflows/w.yaml:7:17: there is no operation "erp/find"`,
+		`workflows/w.yaml:5:42: there is no operation "crm/fnd" (did you mean "crm/find"?)`,
+		`workflows/w.yaml:7:17: there is no operation "erp/find" (did you mean "crm/find"?)`,
 	}, got)
 }
