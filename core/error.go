@@ -115,6 +115,19 @@ func InvalidField(field, format string, args ...any) *Error {
 	return &Error{Kind: Invalid, Message: field + ": " + message, Details: []Detail{{field, message}}}
 }
 
+// InvalidFields returns an Invalid error about several fields, nil for none. The
+// message tells of the first.
+func InvalidFields(found []Detail) error {
+	if len(found) == 0 {
+		return nil
+	}
+	message := found[0].Field + ": " + found[0].Message
+	if more := len(found) - 1; more > 0 {
+		message += fmt.Sprintf(" (and %d more)", more)
+	}
+	return &Error{Kind: Invalid, Message: message, Details: found}
+}
+
 // KindOf returns the kind of the first Error in err's chain; Internal if none.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {

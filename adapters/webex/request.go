@@ -258,14 +258,4 @@ func (p *problems) add(field, format string, args ...any) {
 }
 
 // err returns an Invalid error with everything that was added, nil if nothing.
-func (p *problems) err() error {
-	list := *p
-	if len(list) == 0 {
-		return nil
-	}
-	message := list[0].Field + ": " + list[0].Message
-	if more := len(list) - 1; more > 0 {
-		message += fmt.Sprintf(" (and %d more)", more)
-	}
-	return &core.Error{Kind: core.Invalid, Message: message, Details: list}
-}
+func (p *problems) err() error { return core.InvalidFields(*p) }
