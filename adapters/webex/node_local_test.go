@@ -306,6 +306,21 @@ func TestSecondAgent(t *testing.T) {
 	require.Equal(t, core.StateQueued, r.of(t, id).State, "it was the agent's, in whatever spelling")
 }
 
+// A flow that tries Queue Task again, because its answer was lost, does not take
+// the task from the agent who has it meanwhile, and learns who that is.
+func TestQueuedAgain(t *testing.T) {
+	t.Parallel()
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	id := atAgent(r, t)
+	before := r.of(t, id)
+	s := r.ok(t, "queue-task/queue", bodyOf("queue-task/queue", id))
+	require.Equal(t, []any{"Queued", before.LastConnectedUser.ID}, []any{s.Outcome, s.Outputs["agentId"]})
+	require.Equal(t, before, r.of(t, id))
+	s = r.ok(t, "queue-task/queue", changed(bodyOf("queue-task/queue", id), map[string]any{"queueId": "sales@contoso.example"}))
+	require.Equal(t, []any{"Queued", ""}, []any{s.Outcome, s.Outputs["agentId"]})
+	require.Equal(t, core.StateQueued, r.of(t, id).State, "another queue is another matter")
+}
+
 // A tenant may have so many open external tasks.
 func TestTaskLimit(t *testing.T) {
 	t.Parallel()

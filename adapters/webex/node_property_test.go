@@ -41,7 +41,9 @@ func (m model) after(path, agent string) (model, bool) {
 	}
 	switch path {
 	case "queue-task/queue":
-		m.state = core.StateQueued
+		if !connected { // it is the queue of the task, which the agent has taken it from
+			m.state = core.StateQueued
+		}
 	case "routed-notification/accept":
 		if connected && m.agent != agent {
 			return m, false

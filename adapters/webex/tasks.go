@@ -3,6 +3,7 @@ package webex
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"tandem/core"
 	"tandem/core/engine"
@@ -179,7 +180,12 @@ func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef) (res
 	if priority == noPriority {
 		priority = 0
 	}
-	t, err := a.change(ctx, k, func(c *engine.Change) error { return c.Queue(to, priority) })
+	t, err := a.change(ctx, k, func(c *engine.Change) error {
+		if t := c.Task(); t.State == core.StateConnected && strings.EqualFold(t.Service.UPN, to.UPN) {
+			return nil // it has been in this queue: a flow that tries again takes it from nobody
+		}
+		return c.Queue(to, priority)
+	})
 	return queued(k, t), err
 }
 
