@@ -11,7 +11,7 @@ import (
 func (db *DB) QueuePosition(ctx context.Context, tenant, queue, taskID string) (n int, err error) {
 	queue = strings.ToLower(queue)
 	err = db.get(ctx, &n, `SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ? AND
-		rank <= (SELECT rank FROM tasks WHERE id = ? AND tenant = ? AND queue = ?)`, tenant, queue, taskID, tenant, queue)
+		(rank, id) <= (SELECT rank, id FROM tasks WHERE id = ? AND tenant = ? AND queue = ?)`, tenant, queue, taskID, tenant, queue)
 	return n, err
 }
 
