@@ -228,6 +228,9 @@ type Task struct {
 	ContactPriority int    `json:"contactPriority,omitempty"` // 1 first to 9; 0: none (Queue Task of Webex Connect)
 	Remote          Remote `json:"remote,omitzero"`
 	Pops            []Pop  `json:"pops,omitempty"` // oldest first
+
+	Turn int    `json:"turn,omitempty"` // how many different things nodes have asked of the counterpart, one after the other
+	Call []byte `json:"call,omitempty"` // hash of the last of them
 }
 
 // Parameter returns the value of a context parameter and whether it is set.

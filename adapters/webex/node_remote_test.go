@@ -202,7 +202,9 @@ func TestFaultsOfWebex(t *testing.T) {
 			require.Len(t, runs, 2, "the run, and the node")
 			require.True(t, runs[0].Failed && runs[1].Failed, at)
 			if before.ID != "" {
-				require.Equal(t, before, r.of(t, id), "%s changes nothing in the hub", at)
+				after := r.of(t, id)
+				after.Turn, after.Call = before.Turn, before.Call // that it was asked for
+				require.Equal(t, before, after, "%s changes nothing in the hub", at)
 			}
 			r.answers0()
 			s = r.ok(t, c.path, bodyThere(c.path, id))

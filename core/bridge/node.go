@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"tandem/core"
 	"tandem/core/engine"
 	"tandem/core/operation"
+	"tandem/core/store"
 )
 
 // NodeCall asks for what a node of Webex Connect does at Webex.
@@ -19,13 +21,14 @@ type NodeCall struct {
 	Input                map[string]any
 }
 
-// nodeLife is how long equal calls of a node get one answer: a flow that tries
-// again does so within seconds.
+// nodeLife is how long equal calls of a node get one answer, unless the task had
+// another call in between: a flow that tries again does so within seconds.
 const nodeLife = time.Minute
 
 // Node carries out a method of a node at Webex through the operation that the
 // mapping files name for it, and returns what that gives; nothing when they name
-// none. Equal calls within a minute are carried out once.
+// none. Equal calls within a minute are carried out once, if no other call about
+// the task came in between: then its flow asks for the same anew.
 //
 // Errors are those of operation.Runner and of execution.FirstAnswers.
 func (b *Bridge) Node(ctx context.Context, call NodeCall) (map[string]any, error) {
@@ -65,12 +68,12 @@ func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Cont
 	}}
 	var output any
 	if op.Writes {
-		text, err := json.Marshal([]any{call.Tenant, call.Node, call.Method, call.Authorization, contact, call.Input})
+		text, err := b.nodeKey(ctx, &call)
 		if err != nil {
-			return nil, fmt.Errorf("input of %s: %w", j.title, err)
+			return nil, fmt.Errorf("key of %s: %w", j.title, err)
 		}
-		j.request.Key = string(text)
-		if output, err = b.once(ctx, "node/"+string(text), nodeLife, callTime, j, then); err != nil {
+		j.request.Key = text
+		if output, err = b.once(ctx, "node/"+text, nodeLife, callTime, j, then); err != nil {
 			return nil, err
 		}
 	} else {
@@ -82,4 +85,23 @@ func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Cont
 	}
 	fields, _ := output.(map[string]any)
 	return fields, nil
+}
+
+// nodeKey is the same for calls that are carried out once.
+func (b *Bridge) nodeKey(ctx context.Context, call *NodeCall) (string, error) {
+	contact := ""
+	if call.Task != nil {
+		contact = call.Task.ID
+	}
+	text, err := json.Marshal([]any{call.Tenant, call.Node, call.Method, call.Authorization, contact, call.Input})
+	if err != nil || call.Task == nil {
+		return string(text), err
+	}
+	hash := sha256.Sum256(text)
+	turn := 0
+	err = b.o.DB.Write(ctx, b.change(call.Tenant, contact, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+		turn = c.Turn(hash[:])
+		return nil
+	}))
+	return fmt.Sprint(turn, "/", string(text)), err
 }

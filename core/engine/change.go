@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -249,6 +250,15 @@ func (c *Change) Show(p core.Pop) error {
 // SetRemote says where the task's counterpart stands.
 func (c *Change) SetRemote(remote core.Remote) {
 	c.r.task.Remote, c.touched = remote, true
+}
+
+// Turn counts what nodes ask of the task's counterpart, by a hash of it: the same
+// as the last time is no new turn.
+func (c *Change) Turn(call []byte) int {
+	if t := &c.r.task; !bytes.Equal(t.Call, call) {
+		t.Call, t.Turn, c.touched = call, t.Turn+1, true
+	}
+	return c.r.task.Turn
 }
 
 // Terminate ends the task; nothing happens when it has ended. byRemote: the
