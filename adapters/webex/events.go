@@ -46,11 +46,7 @@ type EventsOptions struct {
 	Directory func() *directory.Directory // never nil
 	Audit     func(ctx context.Context, r AuditRecord)
 	Failed    func(msg string, err error) // told of faults of the hub
-
-	// Callers tells who stands behind the events of flows.
-	Callers interface {
-		Authenticate(r *http.Request, adapter string) (core.Caller, error)
-	}
+	Callers   Callers                     // of the events of flows
 }
 
 // The limits of taking events in. Webex calls a receiver that takes seconds

@@ -7,12 +7,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"tandem/core"
+	"tandem/core/operation"
 	"tandem/core/store"
 )
 
@@ -38,7 +40,7 @@ const (
 	checkLease    = time.Minute     // above the time in which a tenant is checked and saved
 	saveTime      = 5 * time.Second // for what came of it
 	oldSecretLife = 24 * time.Hour  // after a rotation
-	maxTold       = 500             // characters of an error
+	maxTold       = 500             // bytes of an error
 	secretBytes   = 32
 )
 
@@ -257,14 +259,7 @@ func choose(all []remoteSubscription, s *store.Subscription) (remoteSubscription
 }
 
 // eventTypes are what is subscribed to.
-func eventTypes() []string {
-	types := make([]string, 0, len(eventKinds))
-	for name := range eventKinds {
-		types = append(types, name)
-	}
-	slices.Sort(types)
-	return types
-}
+func eventTypes() []string { return slices.Sorted(maps.Keys(eventKinds)) }
 
 // sameTypes tells whether Webex sends what is subscribed to, as far as it says.
 func sameTypes(theirs []string) bool {
@@ -385,8 +380,7 @@ func told(err error) string {
 	if !ok {
 		return "The hub failed; its log says more."
 	}
-	text := []rune(e.Message)
-	return string(text[:min(len(text), maxTold)])
+	return operation.Cut(e.Message, maxTold)
 }
 
 func anyList(texts []string) []any {
