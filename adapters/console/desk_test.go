@@ -233,6 +233,14 @@ func TestTaskPage(t *testing.T) {
 	for _, want := range []string{"CXone could not take the task.", "It said &lt;script&gt;", "Not known yet", "Waits for an agent", "Nothing is noted yet"} {
 		require.Contains(t, body, want)
 	}
+	trying := r.desk.tasks["t2"]
+	trying.Task.Remote.State = core.RemoteRequested
+	r.desk.tasks["t2"] = trying
+	body = vic.get("/console/tasks/t2").body
+	require.NotContains(t, body, "could not take the task")
+	for _, want := range []string{"CXone has not taken the task yet.", "It said &lt;script&gt;", "The hub tries again", "Is being made"} {
+		require.Contains(t, body, want)
+	}
 	body = vic.get("/console/tasks/t3").body
 	for _, want := range []string{"Ended", "elsewhere", "Last agent", "u9", "is on another platform"} {
 		require.Contains(t, body, want)

@@ -60,6 +60,7 @@ type remoteView struct {
 	core.Remote
 
 	Where, Tone, Label string
+	Trying             bool // the hub will try again to make it
 }
 
 // namesView holds the names that a platform has for a task.
@@ -84,7 +85,7 @@ func (c *Console) task(ctx echo.Context) error {
 	page.Tone, page.Label = state(t.State)
 	page.Agent = cmp.Or(t.LastConnectedUser.UPN, t.LastConnectedUser.ID)
 	if r := t.Remote; r.Platform != "" {
-		page.Remote = &remoteView{Remote: r, Where: placeTitle(r.Platform)}
+		page.Remote = &remoteView{Remote: r, Where: placeTitle(r.Platform), Trying: r.State == core.RemoteRequested && t.State != core.StateTerminated}
 		page.Remote.Tone, page.Remote.Label = remoteState(r.State)
 	}
 	for _, platform := range slices.Sorted(maps.Keys(found.Aliases)) {
