@@ -29,6 +29,7 @@ type Worker struct {
 
 // run is an item under way.
 type run struct {
+	tenant string
 	kind   string
 	cancel context.CancelFunc
 	lease  string    // under which it was claimed
@@ -108,28 +109,36 @@ func (w *Worker) loop(ctx, runs context.Context) {
 	}
 }
 
-// room returns the kinds of which more may be under way, and how many of each of
-// them: what waits for a slow platform holds up its own kind alone.
-func (w *Worker) room() (kinds []string, free int) {
+// room returns the kinds of which more may be under way, how many of each of them,
+// and whose are not among them: what waits for a slow platform holds up its own kind
+// alone, and of that a part stays free for the other tenants.
+func (w *Worker) room() (kinds []string, free int, but []store.OutboxShare) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	busy := make(map[string]int, len(w.kinds))
+	busy, shares := make(map[string]int, len(w.kinds)), make(map[store.OutboxShare]int)
 	for _, r := range w.running {
 		busy[r.kind]++
+		shares[store.OutboxShare{Tenant: r.tenant, Kind: r.kind}]++
 	}
+	others := w.o.AtOnce / 4
 	free = w.o.AtOnce
 	for _, kind := range w.kinds {
 		if left := w.o.AtOnce - busy[kind]; left > 0 {
-			kinds, free = append(kinds, kind), min(free, left)
+			kinds, free = append(kinds, kind), min(free, left, max(left-others, others/2, 1))
 		}
 	}
-	return kinds, free
+	for share, n := range shares {
+		if n >= w.o.AtOnce-others {
+			but = append(but, share)
+		}
+	}
+	return kinds, free, but
 }
 
 // claim begins what is due, as far as there is room, and returns when to look
 // again. It writes nothing when nothing is due.
 func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error) {
-	kinds, free := w.room()
+	kinds, free, but := w.room()
 	if len(kinds) == 0 { // the end of a run wakes
 		return w.o.Look, nil
 	}
@@ -145,7 +154,7 @@ func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error
 	lease := w.name + "." + strconv.Itoa(w.claims)
 	var items []store.OutboxItem
 	err = w.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		items, err = tx.ClaimOutbox(ctx, kinds, now, lease, leaseTime, free)
+		items, err = tx.ClaimOutbox(ctx, kinds, now, lease, leaseTime, free, but...)
 		return err
 	})
 	if err != nil || len(items) == 0 { // another replica was faster
@@ -161,7 +170,7 @@ func (w *Worker) claim(ctx, runs context.Context) (wait time.Duration, err error
 // still here has lost its lease to this one, or has just settled.
 func (w *Worker) start(runs context.Context, it store.OutboxItem, lease string) {
 	ctx, cancel := context.WithCancel(runs)
-	r := &run{kind: it.Kind, cancel: cancel, lease: lease, until: w.o.Clock.Now().Add(leaseTime)}
+	r := &run{tenant: it.Tenant, kind: it.Kind, cancel: cancel, lease: lease, until: w.o.Clock.Now().Add(leaseTime)}
 	w.mu.Lock()
 	if old := w.running[it.ID]; old != nil {
 		old.cancel()

@@ -301,12 +301,44 @@ func TestAKindThatWaitsHoldsUpNoOther(t *testing.T) {
 		for range 20 {
 			r.send(store.OutboxItem{Kind: "slow"})
 		}
-		for range 16 {
+		for range 12 { // the rest is for other tenants
 			<-began
 		}
 		r.send(store.OutboxItem{Kind: "k"}, store.OutboxItem{Kind: "k"})
 		r.depth(20)
 		require.Len(r.t, done.all(), 2)
+	})
+}
+
+func TestATenantWhosePlatformHangsHoldsUpNoOther(t *testing.T) {
+	both(t, func(r *rig) {
+		var done record
+		gate, began := make(chan struct{}), make(chan struct{}, 100)
+		r.run(r.worker(r.db, map[string]outbox.Handler{"k": func(ctx context.Context, it store.OutboxItem) outbox.Verdict {
+			if it.Tenant == "fabrikam" {
+				return done.handle(ctx, it)
+			}
+			began <- struct{}{}
+			<-gate
+			return outbox.Verdict{Done: true}
+		}}))
+		defer close(gate)
+		for range 10 { // one after the other: each is a claim of its own
+			r.send(store.OutboxItem{Kind: "k"})
+			<-began
+		}
+		for range 90 {
+			r.send(store.OutboxItem{Kind: "k"})
+		}
+		<-began
+		for range 5 {
+			now := r.clock.Now().UnixMilli()
+			r.write(func(ctx context.Context, tx *store.Tx) error {
+				return tx.InsertOutbox(ctx, []store.OutboxItem{{Tenant: "fabrikam", Kind: "k", DueMs: now, CreatedMs: now}})
+			})
+		}
+		r.depth(100)
+		require.Len(r.t, done.all(), 5)
 	})
 }
 

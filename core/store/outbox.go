@@ -92,12 +92,15 @@ func claimable(kinds int, now string) string {
 		" AND (o.lane = '' OR NOT EXISTS (SELECT 1 FROM outbox p WHERE p.lane = o.lane AND p.id < o.id))"
 }
 
+// OutboxShare is what there is of a kind for a tenant.
+type OutboxShare struct{ Tenant, Kind string }
+
 // ClaimOutbox gives owner a lease on up to limit items of the given kinds that
-// are due and are nobody else's, and returns them. Of a lane only the first item
-// is ever claimed. Several replicas may claim at once: none gets another's items
-// or waits for it. One whose worker died, or stopped in the middle, counts as
-// begun before.
-func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, owner string, lease time.Duration, limit int) ([]OutboxItem, error) {
+// are due and are nobody else's, and returns them; the shares in but are left
+// alone. Of a lane only the first item is ever claimed. Several replicas may claim
+// at once: none gets another's items or waits for it. One whose worker died, or
+// stopped in the middle, counts as begun before.
+func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, owner string, lease time.Duration, limit int, but ...OutboxShare) ([]OutboxItem, error) {
 	if len(kinds) == 0 {
 		return nil, nil
 	}
@@ -109,14 +112,18 @@ func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, ow
 	for _, k := range kinds {
 		args = append(args, k)
 	}
-	args = append(args, leases, ms(now), limit, owner, leases+lease.Milliseconds())
+	args = append(args, leases, ms(now))
+	for _, share := range but {
+		args = append(args, share.Tenant, share.Kind)
+	}
+	args = append(args, limit, owner, leases+lease.Milliseconds())
 	skip := ""
 	if !tx.db.sqlite {
 		skip = " FOR UPDATE OF o SKIP LOCKED"
 	}
 	var items []OutboxItem
 	err = tx.list(ctx, &items, `WITH due AS MATERIALIZED (SELECT o.id FROM outbox o WHERE `+claimable(len(kinds), "?")+`
-		AND o.due_ms <= ? ORDER BY o.due_ms, o.id LIMIT ?`+skip+`)
+		AND o.due_ms <= ?`+strings.Repeat(" AND NOT (o.tenant = ? AND o.kind = ?)", len(but))+` ORDER BY o.due_ms, o.id LIMIT ?`+skip+`)
 		UPDATE outbox SET lease = ?, lease_ms = ?, attempts = attempts + CASE WHEN lease = '' THEN 0 ELSE 1 END
 		WHERE id IN (SELECT id FROM due) RETURNING `+outboxColumns, args...)
 	return items, err
