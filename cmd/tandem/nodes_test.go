@@ -332,6 +332,16 @@ func TestNodesInTime(t *testing.T) {
 	calls.Wait()
 }
 
+func TestATokenThatWebexRefusesOnce(t *testing.T) {
+	t.Parallel()
+	o := openOffice(t)
+	o.signIn()
+	o.vendors.Fault(webexIntegration, sandbox.Fault{Status: http.StatusUnauthorized, Path: "/v2/tasks"})
+	o.made() // it is renewed, and nobody notices
+	require.Equal(t, 2, o.asked("/v2/tasks"))
+	require.Len(t, o.open(), 1)
+}
+
 func TestNodesAndTheAuthorization(t *testing.T) {
 	o := openOffice(t)
 	o.signIn()
@@ -339,8 +349,6 @@ func TestNodesAndTheAuthorization(t *testing.T) {
 	for _, c := range nodeCases() {
 		bodies[c.node] = c.body(o)
 	}
-	o.vendors.Fault(webexIntegration, sandbox.Fault{Status: http.StatusUnauthorized, Path: "/v2/tasks"})
-	o.made() // refused once, the token is renewed, and nobody notices
 	o.vendors.Auth(webexIntegration).RevokeAll()
 	for i, c := range nodeCases() {
 		before := len(o.vendors.Ledger(webexIntegration))
