@@ -41,7 +41,12 @@ func TestRunsShowNothingOfCustomers(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, []any{"set", 400, false}, []any{run.Step, run.Upstream, run.Wrote})
 
-		require.Len(t, r.runs, 2)
+		call.Node, call.Method = "screen-pop", "pop"
+		call.Input = map[string]any{"agentId": "a", "screenPopUrl": "https://crm.example/?" + words, "queryParameters": map[string]any{"q": words}}
+		_, err = r.Node(ctx, call)
+		require.NoError(t, err)
+
+		require.Len(t, r.runs, 3)
 		text, err := json.Marshal(r.runs)
 		require.NoError(t, err)
 		require.NotContains(t, string(text), words)
