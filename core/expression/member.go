@@ -70,8 +70,13 @@ func (c *compiler) known(base ast.Node, steps []step) {
 		return
 	}
 	why, offset := c.names.unknownMember(root.Value, steps[0].name), steps[0].offset
-	if why == "" && root.Value == "steps" && len(steps) > 1 && steps[1].by == nil {
-		why, offset = c.names.unknownOfStep(steps[0].name, steps[1].name), steps[1].offset
+	if why == "" && len(steps) > 1 && steps[1].by == nil {
+		switch root.Value {
+		case "steps":
+			why, offset = c.names.unknownOfStep(steps[0].name, steps[1].name), steps[1].offset
+		case "input":
+			why, offset = c.names.unknownOfInput(steps[0].name, steps[1].name), steps[1].offset
+		}
 	}
 	if why != "" {
 		c.err = &syntaxFault{offset, why}

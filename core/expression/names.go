@@ -13,6 +13,7 @@ import (
 // Names is what an expression may use, known when the file is loaded.
 type Names struct {
 	Inputs   []string            // declared inputs; nil: any
+	Members  map[string][]string // what inputs that are objects hold; an input that is absent: anything
 	Values   []string            // named values that come before
 	Steps    map[string][]string // steps that come before, with the names that they extract
 	Answer   bool                // body, status and headers exist
@@ -91,6 +92,15 @@ func (n Names) unknownMember(root, name string) string {
 		}
 	}
 	return ""
+}
+
+// unknownOfInput says why an input has no such member, or "".
+func (n Names) unknownOfInput(input, name string) string {
+	known, ok := n.Members[input]
+	if !ok || slices.Contains(known, name) {
+		return ""
+	}
+	return fmt.Sprintf("input.%s holds nothing called %s%s", input, mapping.Quote(name), mapping.Suggest(name, known))
 }
 
 // unknownOfStep says why a step has no such member, or "".

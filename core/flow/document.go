@@ -36,6 +36,16 @@ var documentNames = []string{
 	"serviceName", "serviceUPN", "state", "taskId", "terminated",
 }
 
+// documentMembers are the names of what stands in the objects of a Document.
+// Those of parameters are the task's own.
+var documentMembers = map[string][]string{
+	"customer": {
+		"UPN", "city", "company", "country", "customFields", "department", "displayName", "email", "firstName", "imAddress", "jobTitle",
+		"lastName", "postCode", "primaryTelNumber", "state", "streetAddress", "telNumbers",
+	},
+	"lastConnectedUser": {"id", "upn"},
+}
+
 func texts(all map[string]string) map[string]any {
 	set := make(map[string]any, len(all))
 	for name, text := range all {

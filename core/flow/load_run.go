@@ -43,7 +43,7 @@ type ending struct {
 
 // names is what expressions may use.
 func (p *parser) names(loops ...string) expression.Names {
-	return expression.Names{Inputs: documentNames, Loops: loops, Patterns: p.patterns}
+	return expression.Names{Inputs: documentNames, Members: documentMembers, Loops: loops, Patterns: p.patterns}
 }
 
 func (p *parser) tree(node *yaml.Node, n expression.Names) *expression.Tree {

@@ -92,6 +92,13 @@ func TestParseFindings(t *testing.T) {
 		},
 		{"run, no time", head + "  - {activity: Run Operation, operation: a/b, timeout: 0s}\n", []string{`4:56: must be more than 0 and at most 120 seconds`}},
 		{
+			"run, members", head + "  - activity: Run Operation\n    operation: a/b\n    input:\n      a: = input.customer.phone ?? input.customer?.company\n" +
+				"      b: = input.lastConnectedUser.mail\n      c: = input.parameters.mail + input.customer.customFields[0].name\n",
+			[]string{
+				`7:27: input.customer holds nothing called "phone"`, `8:36: input.lastConnectedUser holds nothing called "mail"`,
+			},
+		},
+		{
 			"run, expressions", head + "  - activity: Run Operation\n    operation: a/b\n    input: {a: [= input.taskID], b: = result}\n    save:\n      a: = resul\n      b: = 1 +\n",
 			[]string{
 				`6:25: unknown input "taskID" (did you mean "taskId"?)`, `6:39: unknown name "result"`,

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -298,6 +299,11 @@ func TestDocument(t *testing.T) {
 	for name := range d {
 		load(t, "  - {activity: Screen Pop, url: = input."+name+"}\n")
 	}
+	for f := range reflect.TypeFor[core.Customer]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		load(t, "  - {activity: Screen Pop, url: = input.customer."+name+"}\n")
+	}
+	load(t, "  - {activity: Screen Pop, url: = input.lastConnectedUser.id + input.lastConnectedUser.upn}\n")
 	require.Equal(t, map[string]any{"customer": map[string]any{}, "parameters": map[string]any{}, "lastConnectedUser": map[string]any{}},
 		flow.Document(&core.Task{}))
 }
