@@ -40,7 +40,7 @@ func (a *Adapter) task(ctx context.Context, k *call) (core.Task, error) {
 func (a *Adapter) open(ctx context.Context, k *call) (core.Task, error) {
 	t, err := a.task(ctx, k)
 	if err == nil && t.State == core.StateTerminated {
-		err = &core.Error{Kind: core.Conflict, Code: engine.CodeEnded, Message: "the task has terminated"}
+		err = ended()
 	}
 	return t, err
 }
@@ -52,7 +52,7 @@ func (a *Adapter) change(ctx context.Context, k *call, change func(c *engine.Cha
 
 // there tells whether a task has a counterpart at Webex that is not over.
 func there(t *core.Task) bool {
-	return t.Remote.Platform == Platform && t.Remote.ID != "" && t.Remote.State != core.RemoteEnded
+	return t.Remote.Platform == Platform && t.Remote.ID != "" && t.Remote.State != core.RemoteEnded && t.Remote.State != core.RemoteFailed
 }
 
 // authorized returns nil when the node has a valid authorization. The answer
@@ -125,6 +125,9 @@ func (a *Adapter) await(ctx context.Context, tenant, id string, good func(t *cor
 		if good(&t) {
 			return t, nil
 		}
+		if t.State == core.StateTerminated {
+			return t, ended()
+		}
 		select {
 		case <-changed:
 		case <-tick.C:
@@ -132,6 +135,10 @@ func (a *Adapter) await(ctx context.Context, tenant, id string, good func(t *cor
 			return t, core.Wrap(core.Timeout, ctx.Err(), "Webex has not said in time what became of the task")
 		}
 	}
+}
+
+func ended() error {
+	return &core.Error{Kind: core.Conflict, Code: engine.CodeEnded, Message: "the task has terminated"}
 }
 
 // taskFailed is the error for a task that Webex did not take.

@@ -35,11 +35,12 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 			return nil
 		}
 	}
-	var made core.Task
-	_, err = a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) { made = *t; return nil, nil })
+	tried := map[string]core.Task{} // a try may be thrown away
+	id, err := a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) { tried[t.ID] = *t; return []byte(t.ID), nil })
 	if err != nil {
 		return result{}, err
 	}
+	made := tried[string(id)]
 	if err := k.may(&made); err != nil { // the id may be that of somebody else's task
 		return result{}, err
 	}
@@ -153,7 +154,7 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 				return result{}, err
 			}
 		}
-		return a.enqueue(ctx, k, to)
+		return a.enqueueThere(ctx, k, to)
 	}
 	input := map[string]any{
 		"conversationId": r.ConversationID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "priority": r.ContactPriority,
@@ -172,6 +173,22 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 		return t.State == core.StateQueued || t.State == core.StateOffered || t.State == core.StateConnected
 	})
 	return queued(k, t), err
+}
+
+// enqueueThere puts a task that Webex does not have into one of its queues: the
+// hub makes it there.
+func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef) (result, error) {
+	done, err := a.enqueue(ctx, k, to)
+	if err != nil {
+		return done, err
+	}
+	t, err := a.task(ctx, k)
+	if err == nil {
+		_, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool {
+			return t.Remote.State == core.RemoteOpen || t.Remote.ID != "" && !a.o.Listening(k.who.Tenant)
+		})
+	}
+	return done, err
 }
 
 // enqueue puts a task into a queue of the hub.

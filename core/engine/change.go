@@ -139,7 +139,7 @@ const (
 
 // Queue puts the task into the queue of a service, whose task it is from then
 // on; in the queue where it is already it keeps its place. priority is 1 to 9, or
-// 0 for none. Conflict with CodeThere when the task is on another platform than
+// 0 for none. A target that could not take the task is asked anew. Conflict with CodeThere when the task is on another platform than
 // the service's target.
 func (c *Change) Queue(to core.ServiceRef, priority int) error {
 	if err := c.open(); err != nil {
@@ -149,8 +149,12 @@ func (c *Change) Queue(to core.ServiceRef, priority int) error {
 	if remote := r.task.Remote; (remote.State == core.RemoteRequested || remote.State == core.RemoteOpen) && remote.Platform != to.Target {
 		return &core.Error{Kind: core.Conflict, Code: CodeThere, Message: "the task is at " + remote.Platform + ", and cannot wait in another queue"}
 	}
+	again := r.task.Remote.State == core.RemoteFailed
+	if again {
+		r.task.Remote = core.Remote{}
+	}
 	if r.waits() {
-		if strings.EqualFold(to.UPN, r.task.Service.UPN) {
+		if strings.EqualFold(to.UPN, r.task.Service.UPN) && !again {
 			return nil
 		}
 		r.leaveQueue(core.StateAccepted)
