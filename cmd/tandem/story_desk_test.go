@@ -55,6 +55,18 @@ func (d demo) node(t *testing.T, method string, fields map[string]any) string {
 	return answer.Outcome
 }
 
+// legible holds what is true of every page in both schemes: no text is faint, and
+// no control is out of the Tab key's way.
+func legible(t *testing.T, p *browser.Page) {
+	t.Helper()
+	at := p.URL()
+	for _, dark := range []bool{true, false} { // it ends as it began
+		p.Dark(dark)
+		require.Empty(t, p.Faint(), "dark: %t, %s", dark, at)
+	}
+	require.Empty(t, p.Unreachable(), at)
+}
+
 // fits holds what is true of a page on every screen, and takes its pictures.
 func fits(t *testing.T, p *browser.Page, url, name string) {
 	t.Helper()

@@ -304,18 +304,6 @@ func TestStrangersInTheBrowser(t *testing.T) {
 	p.WaitText("h1", "Manage Salesforce")
 }
 
-// legible holds what is true of every page in both schemes: no text is faint, and
-// no control is out of the Tab key's way.
-func legible(t *testing.T, p *browser.Page) {
-	t.Helper()
-	at := p.URL()
-	for _, dark := range []bool{true, false} { // it ends as it began
-		p.Dark(dark)
-		require.Empty(t, p.Faint(), "dark: %t, %s", dark, at)
-	}
-	require.Empty(t, p.Unreachable(), at)
-}
-
 // TestPagesFitTelephonesAndBothSchemes looks at each page as small screens, dark
 // rooms, weak eyes and people without a mouse see it.
 func TestPagesFitTelephonesAndBothSchemes(t *testing.T) {
