@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"tandem/core"
 	"tandem/core/directory"
@@ -85,14 +84,12 @@ func (a *Adapter) positionHere(ctx context.Context, k *call, queue string) (resu
 	if err != nil {
 		return result{}, err
 	}
-	now := a.o.Clock.Now()
-	window := time.Duration(k.r.LookbackMinutes) * time.Minute
-	times, err := a.o.DB.QueueTimes(ctx, k.who.Tenant, queue, now.Add(-window))
+	waits, err := a.o.DB.QueueMinutes(ctx, k.who.Tenant, queue, a.o.Clock.Now(), k.r.LookbackMinutes)
 	if err != nil {
 		return result{}, err
 	}
 	outputs := map[string]any{"positionInQueue": position, "estimatedWaitTime": -1, "status": "success", "reasonCode": "", "reason": ""}
-	estimate, ok := estimateOf(times, now, k.r.LookbackMinutes)
+	estimate, ok := estimateOf(waits, k.r.LookbackMinutes)
 	if !ok {
 		outputs["status"], outputs["reasonCode"] = "insufficientData", "INSUFFICIENT_DATA"
 		outputs["reason"] = "too few contacts were answered lately, or their waiting times differ too much"
@@ -121,24 +118,20 @@ func (a *Adapter) place(ctx context.Context, k *call, queue string) (int, error)
 // minutes that ends now, by the vendor's rule. The average of a minute is that of
 // the contacts answered in it and in the four before it: queues of a site do not
 // answer one each minute.
-func estimateOf(times []store.QueueTime, now time.Time, minutes int) (int64, bool) {
+func estimateOf(waits []store.QueueMinute, minutes int) (int64, bool) {
 	const around = 5
+	averages := make([]store.QueueMinute, minutes)
+	for _, w := range waits {
+		for i := max(0, w.Ago-around+1); i <= w.Ago && i < minutes; i++ {
+			averages[i].Count += w.Count
+			averages[i].Sum += w.Sum
+			averages[i].Squares += w.Squares
+		}
+	}
 	valid, total := 0, 0.0
-	for minute := range minutes {
-		end := now.Add(-time.Duration(minute) * time.Minute).UnixMilli()
-		begin := end - (around * time.Minute).Milliseconds()
-		var count, sum, squares float64
-		for _, t := range times {
-			if t.LeftMs > begin && t.LeftMs <= end {
-				w := float64(t.WaitedMs)
-				count, sum, squares = count+1, sum+w, squares+w*w
-			}
-		}
-		if count == 0 {
-			continue
-		}
-		mean := sum / count
-		if deviation := math.Sqrt(max(0, squares/count-mean*mean)); deviation <= maxDeviation*mean {
+	for _, a := range averages {
+		mean := a.Sum / a.Count
+		if a.Count > 0 && math.Sqrt(max(0, a.Squares/a.Count-mean*mean)) <= maxDeviation*mean {
 			valid, total = valid+1, total+mean
 		}
 	}

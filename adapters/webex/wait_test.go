@@ -3,6 +3,7 @@ package webex
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,6 +133,18 @@ func waits(now time.Time, pairs ...time.Duration) (list []store.QueueTime) {
 	return list
 }
 
+// minutesOf sums queue times up as the database does.
+func minutesOf(times []store.QueueTime, now time.Time) []store.QueueMinute {
+	var list [2 * maxLookback]store.QueueMinute
+	for _, t := range times {
+		if ago := now.UnixMilli() - t.LeftMs; ago >= 0 {
+			m, w := &list[ago/60000], float64(t.WaitedMs)
+			m.Ago, m.Count, m.Sum, m.Squares = int(ago/60000), m.Count+1, m.Sum+w, m.Squares+w*w
+		}
+	}
+	return slices.DeleteFunc(list[:], func(m store.QueueMinute) bool { return m.Count == 0 })
+}
+
 // TestEstimateRule is the vendor's rule at its edges.
 func TestEstimateRule(t *testing.T) {
 	t.Parallel()
@@ -159,16 +172,16 @@ func TestEstimateRule(t *testing.T) {
 		"one in six minutes leaves a sixth out":  {every(now, 40, 6*time.Minute), 240, 30000, true},
 		"one in ten minutes leaves half of them": {every(now, 24, 10*time.Minute), 240, 0, false},
 	} {
-		got, ok := estimateOf(c.times, now, c.minutes)
+		got, ok := estimateOf(minutesOf(c.times, now), c.minutes)
 		require.Equal(t, c.ok, ok, name)
 		require.Equal(t, c.want, got, name)
 	}
 	// 80 % to the minute, in windows of every length: no rounding decides.
 	for minutes := 5; minutes <= maxLookback; minutes++ {
 		need := (minutes*80 + 99) / 100
-		_, ok := estimateOf(covering(now, minutes, need), now, minutes)
+		_, ok := estimateOf(minutesOf(covering(now, minutes, need), now), minutes)
 		require.True(t, ok, minutes)
-		_, ok = estimateOf(covering(now, minutes, need-1), now, minutes)
+		_, ok = estimateOf(minutesOf(covering(now, minutes, need-1), now), minutes)
 		require.False(t, ok, minutes)
 	}
 }
@@ -203,7 +216,7 @@ func TestEstimateProperty(t *testing.T) {
 				WaitedMs: mean + rapid.Int64Range(0, 1000).Draw(t, "more"),
 			}
 		})).Draw(t, "times")
-		got, ok := estimateOf(list, now, minutes)
+		got, ok := estimateOf(minutesOf(list, now), minutes)
 		if ok && (got < mean || got > mean+1000) {
 			t.Fatalf("%d of waits between %d and %d", got, mean, mean+1000)
 		}
@@ -211,7 +224,7 @@ func TestEstimateProperty(t *testing.T) {
 			t.Fatal("of nothing")
 		}
 		rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		again, same := estimateOf(list, now, minutes)
+		again, same := estimateOf(minutesOf(list, now), minutes)
 		if same != ok || again-got > 1 || got-again > 1 {
 			t.Fatalf("%d %v, then %d %v", got, ok, again, same)
 		}

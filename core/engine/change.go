@@ -191,7 +191,8 @@ func (c *Change) Connect(user core.UserRef, over bool) error {
 		return err
 	}
 	if r.waits() {
-		r.waited = r.now.Sub(r.task.Queued)
+		waited := r.now.Sub(r.task.Queued)
+		r.waited = &waited
 	}
 	r.task.State, r.task.LastConnectedUser = core.StateConnected, user
 	r.emit(core.ConnectedToUser, nil)

@@ -28,9 +28,9 @@ type run struct {
 	now    time.Time
 	events []core.Event
 	outbox []store.OutboxItem
-	waited time.Duration // in the queue, when an agent took it in this change
-	grown  bool          // by what a caller gave, and so may have become too large
-	failed error         // to write down something to be done
+	waited *time.Duration // in the queue, when an agent took it in this change
+	grown  bool           // by what a caller gave, and so may have become too large
+	failed error          // to write down something to be done
 }
 
 // open reads a task for a command.
@@ -231,7 +231,7 @@ func (e *Engine) publish(ctx context.Context, tx *store.Tx, r *run) error {
 			return err
 		}
 	}
-	if r.waited > 0 {
+	if r.waited != nil {
 		err := tx.InsertQueueTime(ctx, store.QueueTime{
 			TaskID: r.task.ID, Seq: r.row.Events, Tenant: r.task.Tenant, Queue: strings.ToLower(r.task.Service.UPN),
 			LeftMs: r.now.UnixMilli(), WaitedMs: r.waited.Milliseconds(),

@@ -139,31 +139,32 @@ func TestQueue(t *testing.T) {
 func TestQueueTimes(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		ctx := t.Context()
-		var want []store.QueueTime
-		for i := range 5 {
-			q := store.QueueTime{
-				TaskID: fmt.Sprint("t", i), Seq: 3, Tenant: "contoso", Queue: "support@contoso.example",
-				LeftMs: noon.Add(time.Duration(i) * time.Second).UnixMilli(), WaitedMs: int64(i),
-			}
-			write(t, db, func(tx *store.Tx) error { return tx.InsertQueueTime(ctx, q) })
-			want = append([]store.QueueTime{q}, want...)
+		for i := range 5 { // four waits end 20 s apart, the last of them in another minute, and one at the moment
+			at := noon.Add(time.Duration(i) * 20 * time.Second)
+			write(t, db, func(tx *store.Tx) error {
+				return tx.InsertQueueTime(ctx, store.QueueTime{
+					TaskID: fmt.Sprint("t", i), Seq: 3, Tenant: "contoso", Queue: "Support@contoso.example", LeftMs: at.UnixMilli(), WaitedMs: int64(i) * 1e6,
+				})
+			})
 		}
-		times := func(tenant string, since time.Time) []store.QueueTime {
-			got, err := db.QueueTimes(ctx, tenant, "Support@contoso.example", since)
+		now := noon.Add(80 * time.Second)
+		minutes := func(tenant string, n int) []store.QueueMinute {
+			got, err := db.QueueMinutes(ctx, tenant, "support@contoso.EXAMPLE", now, n)
 			require.NoError(t, err)
 			return got
 		}
-		require.Equal(t, want, times("contoso", noon))
-		require.Equal(t, want[:2], times("contoso", noon.Add(3*time.Second)))
-		require.Empty(t, times("fabrikam", noon))
+		last := store.QueueMinute{Ago: 0, Count: 3, Sum: 9e6, Squares: 29e12}
+		require.Equal(t, []store.QueueMinute{last, {Ago: 1, Count: 2, Sum: 1e6, Squares: 1e12}}, minutes("contoso", 2))
+		require.Equal(t, []store.QueueMinute{last}, minutes("contoso", 1))
+		require.Empty(t, minutes("fabrikam", 2))
 
 		for _, pruned := range []int{2, 1, 0} {
 			write(t, db, func(tx *store.Tx) error {
-				n, err := tx.PruneQueueTimes(ctx, noon.Add(3*time.Second), 2)
+				n, err := tx.PruneQueueTimes(ctx, noon.Add(50*time.Second), 2)
 				require.Equal(t, pruned, n)
 				return err
 			})
 		}
-		require.Equal(t, want[:2], times("contoso", noon))
+		require.Equal(t, []store.QueueMinute{{Ago: 0, Count: 2, Sum: 7e6, Squares: 25e12}}, minutes("contoso", 2))
 	})
 }

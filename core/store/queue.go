@@ -70,33 +70,38 @@ func (db *DB) TasksOfAgent(ctx context.Context, tenant, agent string, limit int)
 
 // QueueTime is how long a task waited in a service's queue until it was answered.
 type QueueTime struct {
-	TaskID   string `db:"task_id"`
-	Seq      int    // of the event that ended the wait
+	TaskID   string
+	Seq      int // of the event that ended the wait
 	Tenant   string
-	Queue    string // UPN of the service in lower case
-	LeftMs   int64  `db:"left_ms"`
-	WaitedMs int64  `db:"waited_ms"`
+	Queue    string // UPN of the service
+	LeftMs   int64
+	WaitedMs int64
 }
-
-const (
-	queueTimeColumns = "task_id, seq, tenant, queue, left_ms, waited_ms"
-	maxQueueTimes    = 5000 // that are read at once
-)
 
 // InsertQueueTime keeps how long a task waited.
 func (tx *Tx) InsertQueueTime(ctx context.Context, q QueueTime) error {
-	_, err := tx.exec(ctx, "INSERT INTO queue_times ("+queueTimeColumns+") VALUES (?, ?, ?, ?, ?, ?)",
+	_, err := tx.exec(ctx, "INSERT INTO queue_times (task_id, seq, tenant, queue, left_ms, waited_ms) VALUES (?, ?, ?, ?, ?, ?)",
 		q.TaskID, q.Seq, q.Tenant, strings.ToLower(q.Queue), q.LeftMs, q.WaitedMs)
 	return err
 }
 
-// QueueTimes returns how long tasks waited that left a service's queue since the
-// given time, the newest first and at most the newest 5,000.
-func (db *DB) QueueTimes(ctx context.Context, tenant, queue string, since time.Time) ([]QueueTime, error) {
-	var times []QueueTime
-	err := db.list(ctx, &times, "SELECT "+queueTimeColumns+` FROM queue_times
-		WHERE tenant = ? AND queue = ? AND left_ms >= ? ORDER BY left_ms DESC LIMIT ?`, tenant, strings.ToLower(queue), ms(since), maxQueueTimes)
-	return times, err
+// QueueMinute sums up the waits that ended in one minute.
+type QueueMinute struct {
+	Ago     int     // whole minutes before now
+	Count   float64 // of waits
+	Sum     float64 // of their milliseconds
+	Squares float64
+}
+
+// QueueMinutes sums up the waits for a service's queue that ended in the minutes
+// up to now; those in which none did are left out.
+func (db *DB) QueueMinutes(ctx context.Context, tenant, queue string, now time.Time, minutes int) ([]QueueMinute, error) {
+	var list []QueueMinute
+	err := db.list(ctx, &list, `SELECT (CAST(? AS BIGINT) - left_ms) / 60000 AS ago, count(*) AS count,
+		sum(CAST(waited_ms AS DOUBLE PRECISION)) AS sum, sum(CAST(waited_ms AS DOUBLE PRECISION) * waited_ms) AS squares
+		FROM queue_times WHERE tenant = ? AND queue = ? AND left_ms > ? AND left_ms <= ? GROUP BY 1 ORDER BY 1`,
+		ms(now), tenant, strings.ToLower(queue), ms(now.Add(-time.Duration(minutes)*time.Minute)), ms(now))
+	return list, err
 }
 
 // PruneQueueTimes deletes up to limit waits that ended before the given time and

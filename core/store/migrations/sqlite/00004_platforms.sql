@@ -4,7 +4,7 @@
 ALTER TABLE tasks ADD COLUMN queue TEXT;             -- service in lower case, while the task is queued or offered
 ALTER TABLE tasks ADD COLUMN rank  INTEGER;          -- in that queue: priority, then how long it waits
 ALTER TABLE tasks ADD COLUMN agent TEXT;             -- who works on it, in lower case, while it is connected
-CREATE INDEX tasks_queue ON tasks (tenant, queue, rank) WHERE queue IS NOT NULL;
+CREATE INDEX tasks_queue ON tasks (tenant, queue, rank, id) WHERE queue IS NOT NULL;
 CREATE INDEX tasks_agent ON tasks (tenant, agent) WHERE agent IS NOT NULL;
 
 -- The names that tasks have on other platforms.
