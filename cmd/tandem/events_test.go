@@ -85,7 +85,7 @@ func TestLostEventsAreMadeUpFor(t *testing.T) {
 	require.Equal(t, core.StateTerminated, task.State)
 	require.Equal(t, core.RemoteEnded, task.Remote.State)
 	state, _ := o.webex.State(t.Context(), demoTenant)
-	require.Contains(t, state.Comparison, "1 ended")
+	require.Contains(t, state.Comparison, "1 of them ended")
 	require.NoError(t, o.webex.CompareOne(t.Context(), demoTenant))
 	state, _ = o.webex.State(t.Context(), demoTenant)
 	require.Equal(t, "no open tasks", state.Comparison)
