@@ -229,7 +229,7 @@ func TestOperationsOfAWorkflowRunOnce(t *testing.T) {
 			return err
 		}))
 		r.Handlers()[engine.KindOperation](ctx, items[0])
-		r.clock.Advance(2 * time.Minute)
+		r.clock.Advance(time.Minute)
 		require.Equal(t, []string{"create-ticket"}, r.names())
 		r.answer("create-ticket", map[string]any{"records": []any{map[string]any{"id": "8"}}}, nil)
 		r.work(ctx)

@@ -95,3 +95,18 @@ func TestATargetThatAnswersWronglyForATaskThatHasEnded(t *testing.T) {
 		require.Equal(t, core.StateTerminated, r.now(ctx, task.ID).State)
 	})
 }
+
+// A hub that was down for long does not begin what its workflows no longer wait
+// for.
+func TestOperationsThatComeTooLate(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		r.answer("create-ticket", ticket, nil)
+		r.answer("create-task", map[string]any{"taskId": remoteID}, nil)
+		task := r.task(ctx, field, core.ExternalTask)
+		r.clock.Advance(time.Hour)
+		r.drain(ctx)
+		require.NotContains(t, r.names(), "create-ticket")
+		require.Equal(t, core.StateQueued, r.now(ctx, task.ID).State, "the workflow goes on")
+	})
+}

@@ -291,6 +291,10 @@ func (b *Bridge) operation(ctx context.Context, it store.OutboxItem) outbox.Verd
 	if err := json.Unmarshal(it.Payload, &work); err != nil {
 		return b.lost(it, err)
 	}
+	if late := b.o.Clock.Now().Sub(store.FromMilli(it.CreatedMs)) > work.Run.Timeout+flow.Grace; late && !work.Ending {
+		why := core.Errorf(core.Timeout, "the workflow has gone on without the operation")
+		return b.answered(it, &work, nil, why)
+	}
 	output, err := b.workflowRun(ctx, it, &work)
 	if err != nil && ctx.Err() != nil { // the hub stops: whoever comes next learns what became of it
 		return outbox.Verdict{}

@@ -11,10 +11,13 @@ import (
 
 // The bounds of what a workflow takes from an operation and shows.
 const (
-	maxSaved = 1024            // characters of a parameter
-	maxURL   = 2048            // bytes of a page's address
-	grace    = 1 * time.Minute // how long after its limit a run may still be reported
+	maxSaved = 1024 // characters of a parameter
+	maxURL   = 2048 // bytes of a page's address
 )
+
+// Grace is how long after its limit a run may still be reported; then the workflow
+// goes on without it.
+const Grace = time.Minute
 
 // RunRequest asks for one run of an operation of an integration.
 type RunRequest struct {
@@ -106,7 +109,7 @@ func (a *Activity) start(c Cursor, t *core.Task, now time.Time) (Cursor, Effect)
 	}
 	c.Turn++
 	request.Turn = c.Turn
-	return c.wait(now.Add(a.Limit + grace)), Effect{Action: Run, Run: &request}
+	return c.wait(now.Add(a.Limit + Grace)), Effect{Action: Run, Run: &request}
 }
 
 func (c *call) request(input map[string]any, err error) RunRequest {
