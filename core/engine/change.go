@@ -24,18 +24,21 @@ type Ref struct {
 
 // Find returns a task of the tenant; NotFound when there is none.
 func (e *Engine) Find(ctx context.Context, ref Ref) (core.Task, error) {
-	id, err := ref.resolve(ctx, e.db)
-	if err != nil {
+	row, err := e.db.NamedTask(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
+	if err := ref.missing(row, err); err != nil {
 		return core.Task{}, err
 	}
-	t, err := e.Task(ctx, id)
-	if err == nil && t.Tenant == ref.Tenant {
-		return t, nil
+	var t core.Task
+	return t, json.Unmarshal(row.Data, &t)
+}
+
+// missing returns the error of reading a task; one that is another tenant's is
+// as good as none.
+func (ref Ref) missing(row store.Task, err error) error {
+	if err == nil && row.Tenant != ref.Tenant || err != nil && core.KindOf(err) == core.NotFound {
+		return unknown(ref.ID)
 	}
-	if err == nil || core.KindOf(err) == core.NotFound {
-		return core.Task{}, unknown(ref.ID)
-	}
-	return core.Task{}, err
+	return err
 }
 
 func unknown(id string) error {
@@ -45,32 +48,13 @@ func unknown(id string) error {
 // foldAlias makes names of other platforms comparable: UUIDs in any case.
 func foldAlias(id string) string { return strings.ToLower(id) }
 
-// resolve returns the id of the hub for what may be a name elsewhere.
-func (ref Ref) resolve(ctx context.Context, names interface {
-	TaskOfAlias(ctx context.Context, tenant, platform, alias string) (string, error)
-},
-) (string, error) {
-	if ref.Platform == "" {
-		return ref.ID, nil
-	}
-	id, err := names.TaskOfAlias(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
-	if core.KindOf(err) == core.NotFound {
-		return ref.ID, nil
-	}
-	return id, err
-}
-
 // openRef reads the task that ref names for a command.
 func (e *Engine) openRef(ctx context.Context, tx *store.Tx, ref Ref) (*run, error) {
-	id, err := ref.resolve(ctx, tx)
-	if err != nil {
+	row, err := tx.NamedTask(ctx, ref.Tenant, ref.Platform, foldAlias(ref.ID))
+	if err := ref.missing(row, err); err != nil {
 		return nil, err
 	}
-	r, err := e.open(ctx, tx, id)
-	if err == nil && r.task.Tenant != ref.Tenant || err != nil && core.KindOf(err) == core.NotFound {
-		return nil, unknown(ref.ID)
-	}
-	return r, err
+	return e.openRow(ctx, tx, row)
 }
 
 // Changing is what Change runs inside its transaction. It may be run more than

@@ -39,6 +39,11 @@ func (e *Engine) open(ctx context.Context, tx *store.Tx, id string) (*run, error
 	if err != nil {
 		return nil, err
 	}
+	return e.openRow(ctx, tx, row)
+}
+
+// openRow is open for a task that was read.
+func (e *Engine) openRow(ctx context.Context, tx *store.Tx, row store.Task) (*run, error) {
 	r, err := e.decode(row)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,11 @@ func (r *taskRow) task() Task {
 	return t
 }
 
-const selectTask = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, failures, ended_ms, data FROM tasks WHERE id = ?"
+const (
+	selectTasks = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, failures, ended_ms, data FROM tasks "
+	selectTask  = selectTasks + "WHERE id = ?"
+	selectNamed = selectTasks + "WHERE id = COALESCE((SELECT task_id FROM aliases WHERE tenant = ? AND platform = ? AND alias = ?), ?)"
+)
 
 // Task returns a task; NotFound when there is none.
 func (db *DB) Task(ctx context.Context, id string) (Task, error) {
@@ -77,6 +81,22 @@ func (db *DB) Task(ctx context.Context, id string) (Task, error) {
 func (tx *Tx) Task(ctx context.Context, id string) (Task, error) {
 	var r taskRow
 	err := tx.get(ctx, &r, tx.lock(selectTask), id)
+	return r.task(), err
+}
+
+// NamedTask is Task for the name that a task has on a platform in a tenant, else
+// for its id, which may be that of any tenant's task.
+func (db *DB) NamedTask(ctx context.Context, tenant, platform, name string) (Task, error) {
+	var r taskRow
+	err := db.get(ctx, &r, selectNamed, tenant, platform, name, name)
+	return r.task(), err
+}
+
+// NamedTask is Task for the name that a task has on a platform in a tenant, else
+// for its id, which may be that of any tenant's task.
+func (tx *Tx) NamedTask(ctx context.Context, tenant, platform, name string) (Task, error) {
+	var r taskRow
+	err := tx.get(ctx, &r, tx.lock(selectNamed), tenant, platform, name, name)
 	return r.task(), err
 }
 
