@@ -77,7 +77,8 @@ type Keeper struct {
 // taken for none.
 func NewKeeper(o KeeperOptions) *Keeper {
 	k := &Keeper{o: o}
-	if u, err := url.Parse(o.BaseURL); err == nil && (u.Scheme == "https" || u.Scheme == "http" && core.Loopback(u.Hostname())) {
+	u, err := url.Parse(o.BaseURL)
+	if err == nil && (u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") || u.Scheme == "http" && core.Loopback(u.Hostname())) {
 		k.base = strings.TrimRight(o.BaseURL, "/")
 	}
 	return k
@@ -94,7 +95,7 @@ func subscriptionName(id string) string { return "Tandem " + id[:8] }
 func (k *Keeper) usable(tenant string) error {
 	switch {
 	case k.base == "":
-		return core.Errorf(core.NotConfigured, "Webex sends events to a public https address: set the public URL of the hub.")
+		return core.Errorf(core.NotConfigured, "Webex sends events to a public https address on port 443: set the public URL of the hub.")
 	case !k.o.Ready(tenant):
 		return core.Errorf(core.NeedsAuthorization, "There is no usable authorization of Webex Contact Center.")
 	}

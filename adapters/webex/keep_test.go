@@ -297,7 +297,7 @@ func TestSeveralOfOneName(t *testing.T) {
 func TestNowhereToSend(t *testing.T) {
 	t.Parallel()
 	ctx, r := context.Background(), newKeepRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
-	for _, base := range []string{"", "http://hub.example", "ftp://hub.example", "://"} {
+	for _, base := range []string{"", "http://hub.example", "ftp://hub.example", "https://hub.example:8443", "://"} {
 		k := r.keeper(base)
 		require.NoError(t, k.Keep(ctx), base)
 		require.NoError(t, k.Compare(ctx), base)
@@ -307,6 +307,7 @@ func TestNowhereToSend(t *testing.T) {
 	require.Equal(t, core.NeedsAuthorization, core.KindOf(r.Check(ctx, "fabrikam")))
 	require.Empty(t, r.webex.since())
 	require.NoError(t, r.keeper("http://127.0.0.1:8080").Check(ctx, "contoso"), "the machine itself")
+	require.NoError(t, r.keeper("https://hub.example:443").Check(ctx, "contoso"))
 	require.NoError(t, r.db.Close())
 	require.Error(t, r.Keep(ctx))
 	require.Error(t, r.Compare(ctx))

@@ -17,6 +17,13 @@ import (
 // kindNode is the kind of items that hold a call whose last word is posted.
 const kindNode = "node"
 
+// maxPending bounds what a tenant may have taken in, and pendingPause is when to
+// come back.
+const (
+	maxPending   = 10_000
+	pendingPause = 30 * time.Second
+)
+
 // pending is such a call. It holds an address that lets whoever knows it talk to
 // a flow, and what customers wrote: it is stored sealed.
 type pending struct {
@@ -54,6 +61,16 @@ func (a *Adapter) later(ctx context.Context, k *call, body []byte) (answer, erro
 		Tenant: k.who.Tenant, Kind: kindNode, Payload: payload, DueMs: now.UnixMilli(), CreatedMs: now.UnixMilli(),
 	}
 	err = a.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n, err := tx.CountOutbox(ctx, k.who.Tenant, kindNode, maxPending)
+		if err != nil {
+			return err
+		}
+		if n >= maxPending {
+			return &core.Error{
+				Kind: core.Throttled, Code: "TOO_MANY_PENDING", RetryAfter: pendingPause,
+				Message: fmt.Sprintf("%d calls of the tenant wait for their webhookUrl to take the answer", n),
+			}
+		}
 		tx.After(a.o.Wake)
 		return tx.InsertOutbox(ctx, []store.OutboxItem{item})
 	})

@@ -154,6 +154,22 @@ func TestOthersAnswerAtOnce(t *testing.T) {
 	require.Zero(t, depth)
 }
 
+// A tenant whose webhooks take nothing is told so before it fills the disk.
+func TestTooManyWait(t *testing.T) {
+	t.Parallel()
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	id := r.local(t)
+	var items []store.OutboxItem
+	for range maxPending {
+		items = append(items, store.OutboxItem{Tenant: "contoso", Kind: kindNode, DueMs: r.clock.Now().Add(time.Hour).UnixMilli()})
+	}
+	require.NoError(t, r.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.InsertOutbox(ctx, items) }))
+	s := r.ok(t, "close-task/close", hooks(bodyOf("close-task/close", id)))
+	require.Equal(t, "onError", s.Outcome)
+	require.Equal(t, "TOO_MANY_PENDING", s.Error.Code)
+	require.Equal(t, "Success", r.ok(t, "close-task/close", bodyOf("close-task/close", id)).Outcome, "whoever waits may go on")
+}
+
 // What waits in the outbox can be read by nobody else.
 func TestCallsAreSealed(t *testing.T) {
 	pgtest.Both(t, func(t *testing.T, url string) {

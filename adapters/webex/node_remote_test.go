@@ -342,6 +342,13 @@ func TestListening(t *testing.T) {
 		require.Equal(t, codeTaskFailed, s.Error.Code)
 		require.Contains(t, s.Error.Message, "no such queue")
 	}
+	r.answerBy("create-task", func(_ context.Context, q operation.Request) (any, error) {
+		id, _ := q.Input["taskId"].(string)
+		r.happens(t, id, bridge.Failed, "") // before the answer to the call
+		return map[string]any{"taskId": id}, nil
+	})
+	s = r.ok(t, "create-task/create", bodyThere("create-task/create", r.uuid()))
+	require.Contains(t, s.Error.Message, "no such queue")
 	then("create-task", bridge.Made, "")
 	then("queue-task", bridge.Failed, "")
 	failed = r.uuid()
@@ -379,6 +386,8 @@ func TestNodesWithoutAnswer(t *testing.T) {
 	s := r.ok(t, "resolve-conversation/resolve", bodyThere("resolve-conversation/resolve", r.uuid()))
 	require.Equal(t, "onError", s.Outcome)
 	require.Equal(t, operation.CodeBrokenAnswer, s.Error.Code)
+	r.answer("resolve-conversation", map[string]any{}, nil)
+	require.Equal(t, "accepted", r.ok(t, "resolve-conversation/resolve", bodyThere("resolve-conversation/resolve", r.uuid())).Outcome)
 	r.answer("create-task", map[string]any{}, nil)
 	for range 2 {
 		s = r.ok(t, "create-task/create", bodyThere("create-task/create", id))

@@ -64,12 +64,18 @@ func (a *Adapter) resolveThere(ctx context.Context, k *call, service *directory.
 	}
 	word, _ := outputs["conversationOperation"].(string)
 	why, ok := operationCause[word]
-	if !ok {
+	if outputs == nil {
+		outputs = map[string]any{}
+	}
+	outputs["transId"] = r.TransID
+	switch {
+	case word == "": // it has the message, and says later what it did with it
+		return result{causeAccepted, outputs}, nil
+	case !ok:
 		return result{}, &core.Error{
 			Kind: core.Uncertain, Code: operation.CodeBrokenAnswer, Message: "Webex Engage did not say what became of the conversation",
 		}
 	}
-	outputs["transId"] = r.TransID
 	if id, _ := outputs["taskId"].(string); id != "" && why != causeAppended {
 		err = a.adopt(ctx, k, service, id)
 	}

@@ -129,6 +129,12 @@ func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, ow
 	return items, err
 }
 
+// CountOutbox counts the items of a kind and tenant, up to most.
+func (tx *Tx) CountOutbox(ctx context.Context, tenant, kind string, most int) (n int, err error) {
+	err = tx.get(ctx, &n, "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE tenant = ? AND kind = ? LIMIT ?) AS some", tenant, kind, most)
+	return n, err
+}
+
 // DeleteOutbox forgets an item that is done. Conflict when owner no longer has
 // it: somebody else does it, or has done it.
 func (tx *Tx) DeleteOutbox(ctx context.Context, id, owner string) error {

@@ -33,6 +33,7 @@ CREATE TABLE outbox (
 ) WITHOUT ROWID;
 CREATE INDEX outbox_due  ON outbox (due_ms);
 CREATE INDEX outbox_lane ON outbox (lane, id);
+CREATE INDEX outbox_share ON outbox (tenant, kind);
 
 -- How long tasks waited that were answered.
 CREATE TABLE queue_times (
