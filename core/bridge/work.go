@@ -197,9 +197,12 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 		if holder != before.ID {
 			return c.Refuse("the target answered with the task of somebody else")
 		}
-		remote.ID, remote.Error = id, ""
+		remote.ID = id
 		if platform == core.PlatformCXone { // it says nothing more
 			remote.State = core.RemoteOpen
+		}
+		if remote.State != core.RemoteFailed { // an event may have been faster, and says why
+			remote.Error = ""
 		}
 		c.SetRemote(remote)
 		if s := b.service(c.Task()); work.Queue && s != nil && s.TargetSettings["queue"] != "" && c.Task().State != core.StateTerminated {
