@@ -131,7 +131,7 @@ func (tx *Tx) ClaimOutbox(ctx context.Context, kinds []string, now time.Time, ow
 
 // CountOutbox counts the items of a kind and tenant, up to most.
 func (tx *Tx) CountOutbox(ctx context.Context, tenant, kind string, most int) (n int, err error) {
-	err = tx.get(ctx, &n, "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE tenant = ? AND kind = ? LIMIT ?) AS some", tenant, kind, most)
+	err = tx.get(ctx, &n, "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE tenant = ? AND kind = ? LIMIT ?) AS found", tenant, kind, most)
 	return n, err
 }
 
