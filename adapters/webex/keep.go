@@ -69,14 +69,15 @@ type KeeperOptions struct {
 // lost. Its methods may be called from several goroutines and several replicas:
 // a tenant is in one hand at a time.
 type Keeper struct {
-	o    KeeperOptions
-	base string
+	o     KeeperOptions
+	base  string
+	pause time.Duration // before Webex signs with a new secret
 }
 
 // NewKeeper returns a Keeper. A base URL where Webex would not send events is
 // taken for none.
 func NewKeeper(o KeeperOptions) *Keeper {
-	k := &Keeper{o: o}
+	k := &Keeper{o: o, pause: bookPause}
 	u, err := url.Parse(o.BaseURL)
 	if err == nil && (u.Scheme == "https" && (u.Port() == "" || u.Port() == "443") || u.Scheme == "http" && core.Loopback(u.Hostname())) {
 		k.base = strings.TrimRight(o.BaseURL, "/")
@@ -339,6 +340,12 @@ func (k *Keeper) rotate(ctx context.Context, s *store.Subscription) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
+	timer := time.NewTimer(k.pause) // until every replica knows it
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 	if err := k.update(ctx, s, fresh); err != nil {
 		s.Secret, s.OldSecret = s.OldSecret, s.Secret // it may have taken the new one all the same
 		return err

@@ -115,13 +115,15 @@ func newKeepRig(t testing.TB, url string) *keepRig {
 
 // keeper is one of several replicas.
 func (r *keepRig) keeper(base string) *Keeper {
-	return NewKeeper(KeeperOptions{
+	k := NewKeeper(KeeperOptions{
 		DB: r.db, Box: secretBox{}, Clock: r.clock, Happened: r.happened, BaseURL: base,
 		Tenants: func() []string { return []string{"contoso", "fabrikam"} },
 		Ready:   func(tenant string) bool { return r.ready[tenant] },
 		Failed:  func(string, error) {}, Run: r.webex.run,
 		OpenLinks: func(context.Context, string, string) (map[string]string, error) { return r.links, nil },
 	})
+	k.pause = 0
+	return k
 }
 
 func (r *keepRig) row(t testing.TB) store.Subscription {

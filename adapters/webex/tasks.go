@@ -299,13 +299,13 @@ func (a *Adapter) close(ctx context.Context, k *call) (result, error) {
 	if !there(&t) {
 		return result{}, a.end(ctx, k, false)
 	}
-	_, err = a.remotely(ctx, k, &t, map[string]any{
+	output, err := a.remotely(ctx, k, &t, map[string]any{
 		"conversationId": k.r.ConversationID, "mediaType": k.r.MediaType, "mediaResourceId": k.r.ConversationID,
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return result{}, err
-	case !a.o.Listening(k.who.Tenant):
+	}
+	if output["accepted"] == false || !a.o.Listening(k.who.Tenant) { // no event will tell
 		return result{}, a.end(ctx, k, true)
 	}
 	_, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool { return t.State == core.StateTerminated })

@@ -293,9 +293,14 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 	defer giveUp()
 	defer stopRooms()
 	defer stopCalls()
+	outside, stopOutside := context.WithCancel(rooms)
+	defer stopOutside()
+	left := make(chan struct{})
 	group.Go(func() error {
 		defer stopRooms()
 		err := h.public.Serve(open, h.callers)
+		stopOutside()
+		<-left
 		// Operations whose callers have gone away may still be at work.
 		h.answers.Wait(last)
 		return err
@@ -306,7 +311,7 @@ func (h *hub) serve(ctx context.Context, ready func()) error {
 		h.engine.Run(rooms, func(id string, err error) { h.log.Error("workflow could not be stepped", "task", id, "error", err) })
 		return nil
 	})
-	work.Go(func() error { h.outbox.Run(rooms); return nil })
+	work.Go(func() error { defer close(left); h.outbox.Run(outside); return nil })
 	work.Go(func() error { h.recorder.Run(rooms); return nil })
 	work.Go(func() error { h.watchKeys(rooms); return nil })
 	work.Go(func() error { h.authorizations.Run(rooms); return nil })

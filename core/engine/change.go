@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"tandem/core"
 	"tandem/core/flow"
@@ -29,7 +30,8 @@ func (e *Engine) Find(ctx context.Context, ref Ref) (core.Task, error) {
 		return core.Task{}, err
 	}
 	var t core.Task
-	return t, json.Unmarshal(row.Data, &t)
+	err = json.Unmarshal(row.Data, &t)
+	return t, err
 }
 
 // missing returns the error of reading a task; one that is another tenant's is
@@ -341,11 +343,20 @@ func (r *run) waits() bool {
 func (r *run) enqueue() {
 	r.task.State, r.task.Queued = core.StateQueued, r.now
 	r.emit(core.Queued, nil)
-	if r.task.Service.Target != "" && r.task.Remote.State == "" {
-		r.task.Remote = core.Remote{Platform: r.task.Service.Target, State: core.RemoteRequested}
-		r.remotely(RemoteCreate)
+	target := r.task.Service.Target
+	if state := r.task.Remote.State; target == "" || state != "" && state != core.RemoteFailed {
+		return
+	}
+	again := r.task.Remote.State == core.RemoteFailed
+	r.task.Remote = core.Remote{Platform: target, State: core.RemoteRequested}
+	r.remotely(RemoteCreate)
+	if again && len(r.outbox) > 0 { // a workflow that comes back here at once must not ask without end
+		r.outbox[len(r.outbox)-1].DueMs += refusedPause.Milliseconds()
 	}
 }
+
+// refusedPause is how long a target that has refused a task is left alone.
+const refusedPause = 30 * time.Second
 
 func (r *run) show(p core.Pop) {
 	p.At = r.now

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -173,6 +174,36 @@ func TestTargetsAreTold(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, core.Remote{Platform: core.PlatformWebex, State: core.RemoteFailed, Error: "no such entry point"}, task.Remote)
 		require.Equal(t, core.StateTerminated, task.State, "as if its time in the queue were over")
+	})
+}
+
+// A workflow that queues again what its target has refused asks again, and not
+// without end.
+func TestRefusedTargetsAreAskedAgain(t *testing.T) {
+	both(t, func(t *testing.T, h *hub) {
+		n := newTask(h.keep("  - activity: Accept Conversation\n  - {id: queue, activity: Queue Task, max_queue_time: 10m, on_timeout: queue}\n"))
+		n.Task.Service.Target = core.PlatformWebex
+		id := h.create(n)
+		take := func() (n int) {
+			require.NoError(t, h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				items, err := tx.ClaimOutbox(ctx, []string{engine.KindRemote}, h.clock.Now(), "test", time.Minute, 10)
+				for n = range items {
+					err = errors.Join(err, tx.DeleteOutbox(ctx, items[n].ID, "test"))
+				}
+				n = len(items)
+				return err
+			}))
+			return n
+		}
+		require.Equal(t, 1, take())
+		task, err := h.change(id, func(c *engine.Change) error { return c.Refuse("closed") })
+		require.NoError(t, err)
+		require.Equal(t, core.Remote{Platform: core.PlatformWebex, State: core.RemoteRequested}, task.Remote)
+		require.Equal(t, core.StateQueued, task.State)
+		h.clock.Advance(29 * time.Second)
+		require.Zero(t, take())
+		h.clock.Advance(time.Second)
+		require.Equal(t, 1, take())
 	})
 }
 

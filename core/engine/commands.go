@@ -160,7 +160,8 @@ func (e *Engine) first(ctx context.Context, tx *store.Tx, r *run, n NewTask) (*c
 				return nil, err
 			}
 			var t core.Task
-			return &t, json.Unmarshal(row.Data, &t)
+			err = json.Unmarshal(row.Data, &t)
+			return &t, err
 		}
 	}
 	if n.BusinessKey == "" {
@@ -180,7 +181,8 @@ func (e *Engine) first(ctx context.Context, tx *store.Tx, r *run, n NewTask) (*c
 		return nil, err
 	}
 	var t core.Task
-	return &t, json.Unmarshal(row.Data, &t)
+	err = json.Unmarshal(row.Data, &t)
+	return &t, err
 }
 
 // kept returns the answer kept under a key, nil when there is none.

@@ -144,7 +144,8 @@ func (e *Engine) Task(ctx context.Context, id string) (core.Task, error) {
 		return core.Task{}, err
 	}
 	var t core.Task
-	return t, json.Unmarshal(row.Data, &t)
+	err = json.Unmarshal(row.Data, &t)
+	return t, err
 }
 
 // History returns the events of a task, oldest first; none for an unknown task.

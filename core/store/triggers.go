@@ -70,7 +70,8 @@ func (r *triggerRow) trigger() (Trigger, error) {
 	if r.EndedMs != nil {
 		t.Ended = FromMilli(*r.EndedMs)
 	}
-	return t, json.Unmarshal(r.Services, &t.Services)
+	err := json.Unmarshal(r.Services, &t.Services)
+	return t, err
 }
 
 // InsertTrigger stores a new trigger and ends an earlier one of the same flow:
