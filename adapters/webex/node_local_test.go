@@ -368,7 +368,7 @@ func TestFaultsOfTheHub(t *testing.T) {
 		require.Equal(t, busy[path], s.Outcome, path)
 		require.True(t, s.Error.Retryable)
 	}
-	require.Equal(t, len(methods), len(r.faults), "whoever runs the hub is told, of a panic in a transaction too")
+	require.Len(t, r.faults, len(methods), "whoever runs the hub is told, of a panic in a transaction too")
 	r.befall(nil)
 	require.Equal(t, queuedEvents, r.history(t, id))
 	require.Empty(t, r.ran)

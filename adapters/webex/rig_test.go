@@ -171,7 +171,7 @@ type loaded struct {
 }
 
 // shipped are the mapping files as they are shipped, read once for all tests.
-var shipped = sync.OnceValues(func() (loaded, error) { return load() }) //nolint:gochecknoglobals // nobody changes it
+var shipped = sync.OnceValues(func() (loaded, error) { return load() })
 
 // load reads the shipped mapping files with some texts of the directory replaced.
 func load(change ...string) (l loaded, err error) {

@@ -89,9 +89,15 @@ func (k *call) newTask(service core.ServiceRef) core.Task {
 		attachments = "true"
 	}
 	for _, p := range []core.NamedValue{
-		{Name: "conversationId", Value: r.ConversationID}, {Name: "mediaChannel", Value: r.MediaChannel},
-		{Name: "destination", Value: r.Destination}, {Name: "origin", Value: r.Origin}, {Name: "sourceNumber", Value: r.SourceNumber},
-		{Name: "chatType", Value: r.ChatType}, {Name: "to", Value: r.To}, {Name: "cc", Value: r.CC}, {Name: "hasAttachments", Value: attachments},
+		{Name: "conversationId", Value: r.ConversationID},
+		{Name: "mediaChannel", Value: r.MediaChannel},
+		{Name: "destination", Value: r.Destination},
+		{Name: "origin", Value: r.Origin},
+		{Name: "sourceNumber", Value: r.SourceNumber},
+		{Name: "chatType", Value: r.ChatType},
+		{Name: "to", Value: r.To},
+		{Name: "cc", Value: r.CC},
+		{Name: "hasAttachments", Value: attachments},
 	} {
 		if p.Value != "" {
 			t.Parameters = append(t.Parameters, p)

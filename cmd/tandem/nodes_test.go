@@ -109,7 +109,9 @@ func nodeCases() []nodeCase {
 		{
 			"modify-notification/accept", "/modified/accept", "onModifiedAcceptSuccess",
 			ofAgent(map[string]any{"agentId": "agent2@contoso.example", "mediaResourceId": "m-1", "mediaType": "workItem"}),
-			noticed("modified/accept", connected("agent2@contoso.example")), map[int]string{404: "onModifiedFailure", 409: "onModifiedFailure", 403: "onauthorizationfail"}, "onModifiedFailure",
+			noticed("modified/accept", connected("agent2@contoso.example")),
+			map[int]string{404: "onModifiedFailure", 409: "onModifiedFailure", 403: "onauthorizationfail"},
+			"onModifiedFailure",
 		},
 		{
 			"modify-notification/reject", "/modified/reject", "onModifiedRejectSuccess", ofAgent(reject), noticed("modified/reject", connected(officeAgent)),
