@@ -115,7 +115,8 @@ func nodeCases() []nodeCase {
 		},
 		{
 			"modify-notification/reject", "/modified/reject", "onModifiedRejectSuccess", ofAgent(reject), noticed("modified/reject", connected(officeAgent)),
-			map[int]string{404: "onModifiedRejectFailure", 409: "onModifiedRejectFailure", 403: "onauthorizationfail"}, "onModifiedRejectFailure",
+			map[int]string{404: "onModifiedRejectFailure", 409: "onModifiedRejectFailure", 403: "onauthorizationfail"},
+			"onModifiedRejectFailure",
 		},
 		{
 			"screen-pop/pop", "/screenpop", "onScreenPopSuccess", ofAgent(map[string]any{
