@@ -170,10 +170,10 @@ func (b *Bridge) follow(ctx context.Context, tx *store.Tx, c *engine.Change, pla
 		return err
 	}
 	s := standing(events)
-	if c.Task().Remote.ID != remoteID {
+	if id := c.Task().Remote.ID; id != "" && id != remoteID {
 		return nil // of a counterpart that was refused, before there was another
 	}
-	if open := openTask(s); open != "" && open != remoteID {
+	if open := openTask(s); open != "" && open != remoteID && c.Task().Remote.ID == remoteID {
 		return b.adopt(ctx, tx, c, platform, open)
 	}
 	return b.take(c, s)

@@ -13,6 +13,7 @@ import (
 	"tandem/core"
 	"tandem/core/bridge"
 	"tandem/core/engine"
+	"tandem/core/flow"
 	"tandem/core/operation"
 	"tandem/core/store"
 )
@@ -194,6 +195,35 @@ func TestATaskThatIsPastTheQueue(t *testing.T) {
 			r.drain(ctx)
 			require.Equal(t, c.state, r.now(ctx, task.ID).State, c)
 		}
+	})
+}
+
+// A workflow that queues a task again asks the target again.
+func TestATaskThatIsQueuedAgain(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		w, findings := flow.Parse("workflows/stubborn.yaml", []byte("name: stubborn\nmodality: ExternalTask\nactivities:\n"+
+			"  - activity: Accept Conversation\n  - {id: queue, activity: Queue Task, max_queue_time: 1h, on_timeout: queue}\n"))
+		require.Empty(t, findings)
+		r.flows["field-service"] = w
+		require.NoError(t, r.engine.Keep(ctx, r.flows))
+		r.answer("create-task", map[string]any{"taskId": remoteID}, nil)
+		task := r.task(ctx, field, core.ExternalTask)
+		r.drain(ctx)
+		_, err := r.Happened(ctx, "contoso", bridge.Event{Platform: "webex", RemoteID: remoteID, Key: []byte("f"), Kind: bridge.Failed, At: noon, Reason: "closed"})
+		require.NoError(t, err)
+		require.Equal(t, core.RemoteFailed, r.now(ctx, task.ID).Remote.State)
+		r.names()
+		second := "9f0c6a0e-0000-4000-8000-000000000009"
+		r.answer("create-task", map[string]any{"taskId": second}, nil)
+		r.clock.Advance(time.Minute)
+		r.drain(ctx)
+		require.Equal(t, []string{"create-task", "queue-task"}, r.names())
+		require.Equal(t, core.Remote{Platform: "webex", ID: second, State: core.RemoteRequested}, r.now(ctx, task.ID).Remote)
+		r.happened(ctx, remoteID, bridge.Ended, 5, "old", "")
+		require.Equal(t, core.StateQueued, r.now(ctx, task.ID).State, "what becomes of the first is nobody's business")
+		r.happened(ctx, second, bridge.Ended, 6, "new", "")
+		require.Equal(t, core.StateTerminated, r.now(ctx, task.ID).State)
 	})
 }
 

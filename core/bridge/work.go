@@ -69,6 +69,14 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 	if err != nil {
 		return b.again(it, err, nil)
 	}
+	if work.Do == engine.RemoteCreate && t.Remote.State == core.RemoteFailed {
+		if t, err = b.asksAgain(ctx, &t); err != nil {
+			return b.again(it, err, nil)
+		}
+		if t.Remote.State == core.RemoteFailed {
+			return done(nil) // it does not wait for the target any more
+		}
+	}
 	switch made := t.Remote.ID != ""; {
 	case work.Do == engine.RemoteCreate && (made || t.State == core.StateTerminated && it.Attempts == 0):
 		return done(nil)
@@ -95,6 +103,21 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return b.over(it, &work, err)
 	}
 	return b.again(it, err, func() outbox.Verdict { return b.over(it, &work, err) })
+}
+
+// asksAgain forgets a counterpart that was refused, if its task waits in the
+// queue again.
+func (b *Bridge) asksAgain(ctx context.Context, t *core.Task) (again core.Task, err error) {
+	err = b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		again, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: t.Tenant, ID: t.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+			if t := c.Task(); t.State == core.StateQueued && t.Remote.State == core.RemoteFailed {
+				c.SetRemote(core.Remote{Platform: t.Remote.Platform, State: core.RemoteRequested})
+			}
+			return nil
+		})
+		return err
+	})
+	return again, err
 }
 
 // input is what an operation of a target is given: what the task says, and what

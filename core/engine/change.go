@@ -344,14 +344,14 @@ func (r *run) enqueue() {
 	r.task.State, r.task.Queued = core.StateQueued, r.now
 	r.emit(core.Queued, nil)
 	target := r.task.Service.Target
-	if state := r.task.Remote.State; target == "" || state != "" && state != core.RemoteFailed {
-		return
-	}
-	again := r.task.Remote.State == core.RemoteFailed
-	r.task.Remote = core.Remote{Platform: target, State: core.RemoteRequested}
-	r.remotely(RemoteCreate)
-	if again && len(r.outbox) > 0 { // a workflow that comes back here at once must not ask without end
-		r.outbox[len(r.outbox)-1].DueMs += refusedPause.Milliseconds()
+	switch {
+	case target != "" && r.task.Remote.State == "":
+		r.task.Remote = core.Remote{Platform: target, State: core.RemoteRequested}
+		r.remotely(RemoteCreate)
+	case target != "" && r.task.Remote.State == core.RemoteFailed: // a workflow that comes back here must not ask without end
+		if r.remotely(RemoteCreate); len(r.outbox) > 0 {
+			r.outbox[len(r.outbox)-1].DueMs += refusedPause.Milliseconds()
+		}
 	}
 }
 

@@ -198,7 +198,7 @@ func TestRefusedTargetsAreAskedAgain(t *testing.T) {
 		require.Equal(t, 1, take())
 		task, err := h.change(id, func(c *engine.Change) error { return c.Refuse("closed") })
 		require.NoError(t, err)
-		require.Equal(t, core.Remote{Platform: core.PlatformWebex, State: core.RemoteRequested}, task.Remote)
+		require.Equal(t, core.Remote{Platform: core.PlatformWebex, State: core.RemoteFailed, Error: "closed"}, task.Remote)
 		require.Equal(t, core.StateQueued, task.State)
 		h.clock.Advance(29 * time.Second)
 		require.Zero(t, take())
