@@ -102,12 +102,12 @@ func (a *Adapter) positionHere(ctx context.Context, k *call, queue string) (resu
 // place is the place of a call's contact in a queue, or where it would come.
 func (a *Adapter) place(ctx context.Context, k *call, queue string) (int, error) {
 	if k.r.TaskID != "" {
-		t, err := a.task(ctx, k)
-		if err != nil {
-			return 0, err
-		}
-		if at, err := a.o.DB.QueuePosition(ctx, k.who.Tenant, queue, t.ID); at > 0 || err != nil {
+		at, err := a.o.DB.QueuePosition(ctx, k.who.Tenant, queue, Platform, strings.ToLower(k.r.TaskID))
+		if at > 0 || err != nil {
 			return at, err
+		}
+		if _, err := a.task(ctx, k); err != nil {
+			return 0, err
 		}
 	}
 	length, err := a.o.DB.QueueLength(ctx, k.who.Tenant, queue)

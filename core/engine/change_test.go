@@ -123,7 +123,7 @@ func TestQueuesKeepTheirOrder(t *testing.T) {
 			require.NoError(t, err)
 			for _, r := range rows {
 				list = append(list, r.ID)
-				position, err := h.db.QueuePosition(t.Context(), "contoso", queue, r.ID)
+				position, err := h.db.QueuePosition(t.Context(), "contoso", queue, "", r.ID)
 				require.NoError(t, err)
 				require.Equal(t, len(list), position)
 			}

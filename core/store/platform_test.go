@@ -104,7 +104,7 @@ func TestQueue(t *testing.T) {
 		put(t, db, 0, first, second, mail, foreign, busy, busy2, newTask("g"))
 
 		for id, want := range map[string]int{"b": 1, "a": 2, "c": 0, "d": 0, "f": 0, "nobody": 0} {
-			at, err := db.QueuePosition(ctx, "contoso", "Support@contoso.example", id)
+			at, err := db.QueuePosition(ctx, "contoso", "Support@contoso.example", "", id)
 			require.NoError(t, err)
 			require.Equal(t, want, at)
 		}

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// QueuePosition returns the place of a task in a service's queue: 1 is the next
-// to be answered, 0 says that it is not there.
-func (db *DB) QueuePosition(ctx context.Context, tenant, queue, taskID string) (n int, err error) {
+// QueuePosition returns the place in a service's queue of the task that has a
+// name on a platform, or that id: 1 is the next to be answered, 0 says that it is
+// not there.
+func (db *DB) QueuePosition(ctx context.Context, tenant, queue, platform, name string) (n int, err error) {
 	queue = strings.ToLower(queue)
-	err = db.get(ctx, &n, `SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ? AND
-		(rank, id) <= (SELECT rank, id FROM tasks WHERE id = ? AND tenant = ? AND queue = ?)`, tenant, queue, taskID, tenant, queue)
+	err = db.get(ctx, &n, `SELECT count(*) FROM tasks WHERE tenant = ? AND queue = ? AND (rank, id) <= (SELECT rank, id FROM tasks
+		WHERE `+byName+` AND tenant = ? AND queue = ?)`, tenant, queue, tenant, platform, name, name, tenant, queue)
 	return n, err
 }
 

@@ -67,7 +67,8 @@ func (r *taskRow) task() Task {
 const (
 	selectTasks = "SELECT id, tenant, modality, version, workflow, cursor, due_ms, events, failures, ended_ms, data FROM tasks "
 	selectTask  = selectTasks + "WHERE id = ?"
-	selectNamed = selectTasks + "WHERE id = COALESCE((SELECT task_id FROM aliases WHERE tenant = ? AND platform = ? AND alias = ?), ?)"
+	selectNamed = selectTasks + "WHERE " + byName
+	byName      = "id = COALESCE((SELECT task_id FROM aliases WHERE tenant = ? AND platform = ? AND alias = ?), ?)"
 )
 
 // Task returns a task; NotFound when there is none.
