@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/engine"
 	"tandem/core/store/pgtest"
 )
 
@@ -263,7 +264,7 @@ func TestOutcomesOfLocalTasks(t *testing.T) {
 			require.Equal(t, c.field, s.Error.Details[0].Field, s.Text)
 		}
 	}
-	_, err := r.db.TaskOfAlias(context.Background(), "contoso", Platform, mine)
+	_, err := r.engine.Find(context.Background(), engine.Ref{Tenant: "contoso", Platform: Platform, ID: mine})
 	require.Equal(t, core.NotFound, core.KindOf(err), "nothing was made")
 }
 

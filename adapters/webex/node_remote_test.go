@@ -13,6 +13,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/bridge"
+	"tandem/core/engine"
 	"tandem/core/operation"
 	"tandem/core/outbound"
 	"tandem/core/store/pgtest"
@@ -255,7 +256,7 @@ func TestNoAuthorization(t *testing.T) {
 		slices.Sort(times)
 		require.Less(t, times[len(times)/2], 20*time.Millisecond, path)
 		if path == "create-task/create" {
-			_, err := r.db.TaskOfAlias(context.Background(), "contoso", Platform, name)
+			_, err := r.engine.Find(context.Background(), engine.Ref{Tenant: "contoso", Platform: Platform, ID: name})
 			require.Equal(t, core.NotFound, core.KindOf(err), "nothing was made")
 		}
 	}

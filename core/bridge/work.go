@@ -73,17 +73,9 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		if t, err = b.asksAgain(ctx, &t); err != nil {
 			return b.again(it, err, nil)
 		}
-		if t.Remote.State == core.RemoteFailed {
-			return done(nil) // it does not wait for the target any more
-		}
 	}
-	switch made := t.Remote.ID != ""; {
-	case work.Do == engine.RemoteCreate && (made || t.State == core.StateTerminated && it.Attempts == 0):
+	if pointless(&t, &work, it.Attempts) {
 		return done(nil)
-	case work.Do != engine.RemoteCreate && (!made || t.Remote.State == core.RemoteEnded):
-		return done(nil) // there is nothing to do it with
-	case work.Do == engine.RemoteQueue && t.State != core.StateQueued:
-		return done(nil) // it has been in the queue, and left it
 	}
 	op, node := b.find(t.Remote.Platform, work.Do)
 	if op == nil {
@@ -103,6 +95,19 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return b.over(it, &work, err)
 	}
 	return b.again(it, err, func() outbox.Verdict { return b.over(it, &work, err) })
+}
+
+// pointless tells whether a piece of work need not be done any more.
+func pointless(t *core.Task, work *engine.RemoteWork, attempts int) bool {
+	made := t.Remote.ID != ""
+	switch work.Do {
+	case engine.RemoteCreate: // a task that ended before the first try is nothing to the target
+		return made || t.Remote.State == core.RemoteFailed || t.State == core.StateTerminated && attempts == 0
+	case engine.RemoteQueue: // or it has been in the queue, and left it
+		return !made || t.State != core.StateQueued
+	default:
+		return !made || t.Remote.State == core.RemoteEnded
+	}
 }
 
 // asksAgain forgets a counterpart that was refused, if its task waits in the

@@ -123,7 +123,7 @@ func (r *Room) place(ctx context.Context, tx *store.Tx, m Message) (Resolved, er
 	if !found {
 		operation = Created
 		c = store.Conversation{
-			ID: core.NewID(now), Tenant: m.Tenant, Channel: string(m.Channel), MatchKey: m.matchKey(), UpdatedMs: now.UnixMilli(),
+			ID: core.NewID(now), Tenant: m.Tenant, MatchKey: m.matchKey(), UpdatedMs: now.UnixMilli(),
 		}
 		// Before its task: whoever else begins this conversation now waits here.
 		if err := tx.InsertConversation(ctx, c); err != nil {

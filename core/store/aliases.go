@@ -22,13 +22,6 @@ func (tx *Tx) TaskOfAlias(ctx context.Context, tenant, platform, alias string) (
 	return id, err
 }
 
-// TaskOfAlias returns the id of the task that has a name on a platform; NotFound
-// when there is none.
-func (db *DB) TaskOfAlias(ctx context.Context, tenant, platform, alias string) (id string, err error) {
-	err = db.get(ctx, &id, selectAlias, tenant, platform, alias)
-	return id, err
-}
-
 // AliasesOf returns the names of a task by platform, each platform's in
 // alphabetical order.
 func (db *DB) AliasesOf(ctx context.Context, taskID string) (map[string][]string, error) {

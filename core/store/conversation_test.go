@@ -14,7 +14,7 @@ import (
 
 func newConversation(id, tenant, key string, updated time.Time) store.Conversation {
 	return store.Conversation{
-		ID: id, Tenant: tenant, Channel: "email", MatchKey: []byte(key), TaskID: "task of " + id, Messages: 1, UpdatedMs: updated.UnixMilli(),
+		ID: id, Tenant: tenant, MatchKey: []byte(key), TaskID: "task of " + id, Messages: 1, UpdatedMs: updated.UnixMilli(),
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 type Conversation struct {
 	ID        string
 	Tenant    string
-	Channel   string
 	MatchKey  []byte `db:"match_key"`
 	TaskID    string `db:"task_id"`
 	Messages  int
@@ -31,7 +30,7 @@ type ConversationMessage struct {
 	CreatedMs      int64  `db:"created_ms"`
 }
 
-const selectConversation = "SELECT id, tenant, channel, match_key, task_id, messages, updated_ms FROM conversations "
+const selectConversation = "SELECT id, tenant, match_key, task_id, messages, updated_ms FROM conversations "
 
 // ConversationByKey returns the conversation of a match key and locks it;
 // NotFound when there is none.
@@ -62,9 +61,9 @@ func (tx *Tx) ConversationByMessage(ctx context.Context, tenant string, keys [][
 // InsertConversation stores a new conversation. ErrRetry when another writer
 // was faster with the same match key.
 func (tx *Tx) InsertConversation(ctx context.Context, c Conversation) error {
-	n, err := tx.exec(ctx, `INSERT INTO conversations (id, tenant, channel, match_key, task_id, messages, updated_ms)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		c.ID, c.Tenant, c.Channel, c.MatchKey, c.TaskID, c.Messages, c.UpdatedMs)
+	n, err := tx.exec(ctx, `INSERT INTO conversations (id, tenant, match_key, task_id, messages, updated_ms)
+		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		c.ID, c.Tenant, c.MatchKey, c.TaskID, c.Messages, c.UpdatedMs)
 	if err == nil && n == 0 {
 		return ErrRetry
 	}

@@ -27,9 +27,11 @@ func TestAliasBelongsToTheFirstTask(t *testing.T) {
 				require.Equal(t, c.holder, holder, c)
 				return err
 			})
-			got, err := db.TaskOfAlias(ctx, c.tenant, c.platform, c.alias)
-			require.NoError(t, err)
-			require.Equal(t, c.holder, got)
+			write(t, db, func(tx *store.Tx) error {
+				got, err := tx.TaskOfAlias(ctx, c.tenant, c.platform, c.alias)
+				require.Equal(t, c.holder, got)
+				return err
+			})
 		}
 		for task, want := range map[string]map[string][]string{
 			"a": {"webex": {"w0", "w1"}}, "b": {"cxone": {"w1"}}, "c": {"webex": {"w1"}}, "d": {},
@@ -38,8 +40,11 @@ func TestAliasBelongsToTheFirstTask(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		}
-		_, err := db.TaskOfAlias(ctx, "fabrikam", "webex", "w0")
-		require.Equal(t, core.NotFound, core.KindOf(err), "another tenant's name")
+		write(t, db, func(tx *store.Tx) error {
+			_, err := tx.TaskOfAlias(ctx, "fabrikam", "webex", "w0")
+			require.Equal(t, core.NotFound, core.KindOf(err), "another tenant's name")
+			return nil
+		})
 	})
 }
 
