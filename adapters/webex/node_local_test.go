@@ -344,15 +344,19 @@ func TestTaskLimit(t *testing.T) {
 func TestFaultsOfTheHub(t *testing.T) {
 	t.Parallel()
 	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
-	id := r.local(t)
+	id, done := r.local(t), r.local(t)
+	require.Equal(t, "Success", r.ok(t, "close-task/close", bodyOf("close-task/close", done)).Outcome)
 	internal := each("onError", map[string]string{"create-task": "Error", "queue-task": "Error", "piq-ewt": "Error", "close-task": "Error", "resolve-conversation": "error"})
 	busy := each("onError", map[string]string{
 		"set-variable": "serviceUnavailable", "piq-ewt": "serviceUnavailable", "screen-pop": "serviceUnavailable", "resolve-conversation": "serviceUnavailable",
 	})
 	for _, path := range paths() {
 		name := id
-		if path == "create-task/create" || path == "resolve-conversation/resolve" {
+		switch path {
+		case "create-task/create", "resolve-conversation/resolve":
 			name = r.uuid()
+		case "piq-ewt/fetch": // the place of a task that is not in the queue
+			name = done
 		}
 		r.befall(func() error { panic("bug with a secret") })
 		s := r.ok(t, path, bodyOf(path, name))

@@ -87,7 +87,6 @@ CREATE TABLE subscriptions (
 CREATE TABLE conversations (
     id         TEXT   NOT NULL PRIMARY KEY,
     tenant     TEXT   NOT NULL,
-    channel    TEXT   NOT NULL,           -- chat, email, social
     match_key  BYTEA   NOT NULL,           -- hash of what makes two messages of one conversation
     task_id    TEXT   NOT NULL,
     messages   BIGINT NOT NULL,
