@@ -65,11 +65,14 @@ type contents struct {
 	configurations *cxone.Configurations
 }
 
-// checkAll is check for a set that lacks the files that Read has found something
-// about: what is said because they are missing is left out.
+// checkAll is check, and how the files fit together. Of a set that lacks the files
+// that Read has found something about, what is said because they are missing is
+// left out.
 func checkAll(set *mapping.Set, unread []mapping.Finding) (contents, []mapping.Finding) {
 	c, findings := check(set)
 	if len(unread) == 0 {
+		findings = append(findings, c.references(findings)...)
+		mapping.Sort(findings)
 		return c, findings
 	}
 	rooms := map[string]bool{} // folders that lack a file
@@ -78,14 +81,14 @@ func checkAll(set *mapping.Set, unread []mapping.Finding) (contents, []mapping.F
 	}
 	findings = slices.DeleteFunc(findings, func(f mapping.Finding) bool {
 		room := path.Dir(f.File)
-		return rooms[room] || room == "directory" && rooms["workflows"] || room == "cxone" || room == "webex" // who refers to whom
+		return rooms[room] || room == "cxone" || room == "webex" // which refer to others
 	})
 	findings = append(findings, unread...)
 	mapping.Sort(findings)
 	return c, findings
 }
 
-// check reads all that a set holds and how its parts fit together.
+// check reads all that a set holds, each file by itself.
 func check(set *mapping.Set) (contents, []mapping.Finding) {
 	var c contents
 	var findings, found []mapping.Finding
@@ -102,14 +105,30 @@ func check(set *mapping.Set) (contents, []mapping.Finding) {
 	}
 	c.configurations, found = cxone.Load(set, c.integrations, c.operations, tenants)
 	findings = append(findings, found...)
-	if len(findings) == 0 {
-		findings = slices.Concat(
-			c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows))), flow.Check(c.flows, c.inputs), c.integrations.CheckNodes(c.names),
-			c.integrations.CheckMethods(webex.Methods()),
-		)
-	}
-	mapping.Sort(findings)
 	return c, findings
+}
+
+// references are the findings about what one file says of another. Where the
+// other, or the folder that it is in, has findings of its own, nothing is said:
+// it may be missing for that reason alone.
+func (c *contents) references(findings []mapping.Finding) []mapping.Finding {
+	wrong, integrations := map[string]bool{}, true // folders; whether those of all integrations are right
+	for _, f := range findings {
+		room := path.Dir(f.File)
+		wrong[room] = true
+		integrations = integrations && (room == "directory" || room == "workflows" || room == "cxone" || room == "webex")
+	}
+	var found []mapping.Finding
+	if !wrong["directory"] && !wrong["workflows"] {
+		found = c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows)))
+	}
+	if integrations {
+		found = append(found, flow.Check(c.flows, c.inputs)...)
+		if !wrong["webex"] {
+			found = append(append(found, c.integrations.CheckNodes(c.names)...), c.integrations.CheckMethods(webex.Methods())...)
+		}
+	}
+	return found
 }
 
 // inputs are the names of an operation's inputs; when there is no such operation,
