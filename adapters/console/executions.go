@@ -149,7 +149,7 @@ func (c *Console) operationTitle(r execution.Run) string {
 
 func sourceTitle(platform string) string {
 	if title, ok := map[string]string{
-		"cxone": "CXone", "webex": "Webex", "powerautomate": "Power Automate", "console": "Playground",
+		"cxone": "CXone", "webex": "Webex", "powerautomate": "Power Automate", "console": "Playground", "workflow": "Workflow",
 	}[platform]; ok {
 		return title
 	}

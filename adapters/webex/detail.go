@@ -69,17 +69,9 @@ var channels = map[string]channelKeys{
 }
 
 func readDetails(p *problems, r *request, name string, v any) {
-	v, err := structured(v)
-	if err != nil {
-		p.add(name, "%s", err.Error())
-		return
+	if doc, ok := p.document(name, v, "must be a JSON object or the text of one"); ok {
+		r.Details = &details{All: doc}
 	}
-	doc, ok := v.(map[string]any)
-	if !ok {
-		p.add(name, "must be a JSON object or the text of one")
-		return
-	}
-	r.Details = &details{All: doc}
 }
 
 // read checks messageDetails against the channel of the call and takes the

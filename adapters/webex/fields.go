@@ -250,18 +250,10 @@ func readLookback(p *problems, r *request, name string, v any) {
 }
 
 func readSkills(p *problems, r *request, name string, v any) {
-	v, err := structured(v)
-	if err != nil {
-		p.add(name, "%s", err.Error())
-		return
+	if doc, ok := p.document(name, v, "must be a JSON object or the text of one"); ok {
+		r.SkillRequirements = encode(doc)
+		p.fits(name, r.SkillRequirements, maxLong)
 	}
-	doc, ok := v.(map[string]any)
-	if !ok {
-		p.add(name, "must be a JSON object or the text of one")
-		return
-	}
-	r.SkillRequirements = encode(doc)
-	p.fits(name, r.SkillRequirements, maxLong)
 }
 
 // readPage reads the address of a page that an agent's browser opens.
@@ -289,14 +281,8 @@ func (p *problems) address(name, text string) string {
 }
 
 func readQuery(p *problems, r *request, name string, v any) {
-	v, err := structured(v)
-	if err != nil {
-		p.add(name, "%s", err.Error())
-		return
-	}
-	doc, ok := v.(map[string]any)
+	doc, ok := p.document(name, v, "must be an object of names and texts, or the text of one")
 	if !ok {
-		p.add(name, "must be an object of names and texts, or the text of one")
 		return
 	}
 	if len(doc) > maxParameters {

@@ -257,5 +257,20 @@ func (p *problems) add(field, format string, args ...any) {
 	}
 }
 
+// document returns an object, or what the text of one says; otherwise says what
+// else was given.
+func (p *problems) document(name string, v any, otherwise string) (map[string]any, bool) {
+	v, err := structured(v)
+	if err != nil {
+		p.add(name, "%s", err.Error())
+		return nil, false
+	}
+	doc, ok := v.(map[string]any)
+	if !ok {
+		p.add(name, "%s", otherwise)
+	}
+	return doc, ok
+}
+
 // err returns an Invalid error with everything that was added, nil if nothing.
 func (p *problems) err() error { return core.InvalidFields(*p) }

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -50,7 +51,7 @@ func (b *Bridge) run(ctx context.Context, j job) (*operation.Result, error) {
 	if err == nil {
 		run.Result = result.Mask.JSON(result.Output)
 	} else if e, ok := errors.AsType[*core.Error](err); ok {
-		run.Code, run.Message = e.Code, e.Message
+		run.Code, run.Message = cmp.Or(e.Code, core.Table[e.Kind].Code), e.Message
 	}
 	b.o.Recorder.Record(run)
 	return result, err
