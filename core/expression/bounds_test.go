@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -159,9 +158,4 @@ func TestManyFindingsAreCheap(t *testing.T) {
 	require.Len(t, findings, 100)
 	require.Less(t, took().Seconds(), 1.0)
 	require.Equal(t, mapping.Pos{Line: 100, Column: 5}, mapping.Pos{Line: findings[99].Line, Column: findings[99].Column})
-}
-
-func TestTimeIsBounded(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, 50*time.Millisecond, expression.MaxTime, "as the manual says")
 }

@@ -1,6 +1,9 @@
 package expression
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Compile compiles an expression without a file around it.
 func Compile(source string, n Names) (*Program, error) {
@@ -30,5 +33,14 @@ func OffsetOf(err error) int {
 	return -1
 }
 
-// MaxTime is how long an expression may take.
-const MaxTime = maxTime
+// Looks evaluates something that is nothing but work, and looks at the time so
+// often.
+func Looks(times int, watch func() time.Duration) error {
+	r := &run{watch: watch}
+	for range times {
+		if err := r.spend(checkTime); err != nil {
+			return err
+		}
+	}
+	return nil
+}

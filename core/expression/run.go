@@ -14,8 +14,9 @@ const (
 	maxTurns  = 10_000    // turns of loops
 	maxWork   = 1 << 20   // entries looked at and, by fours, bytes of texts made or read
 	maxTime   = 50 * time.Millisecond
-	checkTime = 1 << 12 // work between two looks at the time
-	maxDepth  = 64      // levels of nesting of a result
+	checkTime = 1 << 12              // work between two looks at the time
+	longLook  = 5 * time.Millisecond // what counts at most between two looks
+	maxDepth  = 64                   // levels of nesting of a result
 )
 
 // Env is the data of one evaluation: values as encoding/json decodes them, with
@@ -40,8 +41,10 @@ type run struct {
 	scopes   []scope // of the predicates around, innermost last
 	turns    int
 	work     int
-	checked  int // work at the last look at the time
-	watch    func() time.Duration
+	checked  int                  // work at the last look at the time
+	watch    func() time.Duration // nil until the first look
+	looked   time.Duration        // what the watch showed at the last look
+	took     time.Duration        // what of that counts
 }
 
 // scope is the entry that a predicate looks at.
@@ -69,8 +72,9 @@ func (r *run) turn() error {
 	return r.spend(1)
 }
 
-// spend counts work. The time is looked at only after a good deal of it, so
-// that a machine that is busy with other things ends no ordinary evaluation.
+// spend counts work. The time is looked at only after a good deal of it, and of
+// the time between two looks no more counts than so much work can take: a
+// machine that does other things meanwhile ends no evaluation.
 func (r *run) spend(n int) error {
 	r.work += n
 	if r.work > maxWork {
@@ -84,7 +88,9 @@ func (r *run) spend(n int) error {
 		r.watch = core.Stopwatch()
 		return nil
 	}
-	if r.watch() > maxTime {
+	now := r.watch()
+	r.took += min(now-r.looked, longLook)
+	if r.looked = now; r.took > maxTime {
 		return wrong("takes longer than %v", maxTime)
 	}
 	return nil
