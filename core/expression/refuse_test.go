@@ -3,10 +3,12 @@ package expression_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/coretest"
 	"tandem/core/expression"
 )
 
@@ -116,14 +118,12 @@ func TestHostile(t *testing.T) {
 	} {
 		p, err := expression.Compile(c[0], names())
 		require.NoError(t, err, c[0])
-		took := core.Stopwatch()
-		_, err = p.Eval(e)
+		coretest.Soon(t, 5*time.Second, func() { _, err = p.Eval(e) })
 		require.Error(t, err, c[0])
 		require.Equal(t, core.Mapping, core.KindOf(err), c[0])
 		if !strings.Contains(err.Error(), "takes longer than 50ms") {
 			require.Contains(t, err.Error(), c[1], c[0])
 		}
-		require.Less(t, took().Seconds(), 5.0, c[0])
 	}
 	v, err := evaluate(t, `count(0..9998, # >= 0)`, e)
 	require.NoError(t, err)

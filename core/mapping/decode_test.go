@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/core/coretest"
 	"tandem/core/mapping"
 )
 
@@ -146,12 +147,12 @@ func TestDecodeBoundsItsFindings(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&text, "texts%05d:\n", i)
 	}
-	began := time.Now()
-	var v sample
-	findings := mapping.Decode(parse(t, text.String()), &v)
-	require.Len(t, findings, 101)
-	require.Contains(t, findings[100].Message, "more findings follow")
-	require.Less(t, time.Since(began), time.Second)
+	coretest.Soon(t, time.Second, func() {
+		var v sample
+		findings := mapping.Decode(parse(t, text.String()), &v)
+		require.Len(t, findings, 101)
+		require.Contains(t, findings[100].Message, "more findings follow")
+	})
 }
 
 func TestSuggest(t *testing.T) {

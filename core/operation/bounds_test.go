@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/coretest"
 	"tandem/core/mapping"
 	"tandem/core/operation"
 	"tandem/core/outbound"
@@ -175,8 +176,8 @@ func TestLiteral(t *testing.T) {
 
 func TestLintOfAHopelessFileIsCheap(t *testing.T) {
 	t.Parallel()
-	took := core.Stopwatch()
-	_, _, findings := load(t, map[string]string{"one.yaml": "title: x\noutput:\n" + strings.Repeat("- = nothing\n", 20_000)})
-	require.Len(t, findings, 100)
-	require.Less(t, took().Seconds(), 2.0)
+	coretest.Soon(t, 2*time.Second, func() {
+		_, _, findings := load(t, map[string]string{"one.yaml": "title: x\noutput:\n" + strings.Repeat("- = nothing\n", 20_000)})
+		require.Len(t, findings, 100)
+	})
 }
