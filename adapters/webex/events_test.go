@@ -254,7 +254,7 @@ func TestEvents(t *testing.T) {
 		require.Eventually(t, func() bool {
 			s, err := r.db.SubscriptionOf(context.Background(), "contoso")
 			return err == nil && s.EventMs == r.clock.Now().UnixMilli()
-		}, 5*time.Second, 5*time.Millisecond)
+		}, 20*time.Second, 5*time.Millisecond)
 	})
 }
 
@@ -422,7 +422,7 @@ func TestEventsThatCannotBeStored(t *testing.T) {
 	close(release)
 	r.events.limit = time.Minute
 	require.Equal(t, http.StatusOK, r.signed(body, subSecret).Code)
-	require.Eventually(t, func() bool { return len(r.events.slots) == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(r.events.slots) == 0 }, 20*time.Second, time.Millisecond)
 	require.Len(t, r.happened.events(), 1)
 }
 

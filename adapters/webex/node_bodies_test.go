@@ -172,4 +172,4 @@ func (p *postbox) answers(status func(n int) (int, error)) {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second

@@ -149,7 +149,7 @@ func TestServeEndsCleanly(t *testing.T) {
 			_ = c.Close()
 		}
 		return err != nil
-	}, 5*time.Second, time.Millisecond, "no new connections")
+	}, 20*time.Second, time.Millisecond, "no new connections")
 	close(leave)
 	require.Contains(t, <-answered, "done")
 	require.NoError(t, <-stopped)

@@ -172,7 +172,7 @@ func TestLateAnswersAreOfWorkThatWasDone(t *testing.T) {
 		_, err := w.http.Do(req)
 		ended <- err
 	}()
-	require.Eventually(t, func() bool { return len(w.Ledger("servicenow")) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(w.Ledger("servicenow")) == 1 }, 20*time.Second, time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	require.True(t, w.Ledger("servicenow")[0].Applied)
