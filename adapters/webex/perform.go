@@ -55,10 +55,10 @@ func there(t *core.Task) bool {
 	return t.Remote.Platform == Platform && t.Remote.ID != "" && t.Remote.State != core.RemoteEnded && t.Remote.State != core.RemoteFailed
 }
 
-// authorized returns nil when the node has a valid authorization. The answer
-// comes from memory.
+// authorized returns nil when the node has a valid authorization in the version
+// of the call. The answer comes from memory.
 func (a *Adapter) authorized(ctx context.Context, k *call) error {
-	node, ok := a.o.Integrations().Node(k.m.Node)
+	node, ok := a.o.Integrations().Node(k.m.Node, k.r.Version)
 	if !ok {
 		return core.Errorf(core.NotConfigured, "webex/nodes.yaml does not name the node %s", k.m.Node)
 	}
@@ -78,7 +78,8 @@ func (a *Adapter) remotely(ctx context.Context, k *call, t *core.Task, input map
 
 func (k *call) node(t *core.Task, input map[string]any) bridge.NodeCall {
 	return bridge.NodeCall{
-		Tenant: k.who.Tenant, Node: k.m.Node, Method: k.m.Name, Authorization: k.r.Authorization, Task: t, Input: input,
+		Tenant: k.who.Tenant, Node: k.m.Node, Method: k.m.Name, Version: k.r.Version, Authorization: k.r.Authorization,
+		Task: t, Input: input,
 	}
 }
 

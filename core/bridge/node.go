@@ -16,7 +16,8 @@ import (
 // NodeCall asks for what a node of Webex Connect does at Webex.
 type NodeCall struct {
 	Tenant, Node, Method string
-	Authorization        string     // name; empty: the node's default
+	Version              string     // of the node; empty: any
+	Authorization        string     // name; empty: the default of the node in that version
 	Task                 *core.Task // that it is about; nil: none in particular
 	Input                map[string]any
 }
@@ -38,7 +39,7 @@ func (b *Bridge) Node(ctx context.Context, call NodeCall) (map[string]any, error
 // Create makes the counterpart of a task at Webex, as Node does, and joins the
 // two.
 func (b *Bridge) Create(ctx context.Context, call NodeCall) error {
-	if op, _ := b.find(core.PlatformWebex, engine.RemoteCreate); op == nil {
+	if op, _ := b.find(core.PlatformWebex, engine.RemoteCreate, call.Version); op == nil {
 		return core.Errorf(core.NotConfigured, "webex/nodes.yaml names no operation that creates tasks")
 	}
 	task := *call.Task
@@ -49,7 +50,7 @@ func (b *Bridge) Create(ctx context.Context, call NodeCall) error {
 }
 
 func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Context, any) error) (map[string]any, error) {
-	node, ok := b.o.Integrations().Node(call.Node)
+	node, ok := b.o.Integrations().Node(call.Node, call.Version)
 	method, found := node.Method(call.Method)
 	if !ok || !found || method.Operation == "" {
 		return nil, nil
@@ -68,7 +69,7 @@ func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Cont
 	}}
 	var output any
 	if op.Writes {
-		text, err := b.nodeKey(ctx, &call)
+		text, err := b.nodeKey(ctx, &call, node.ID)
 		if err != nil {
 			return nil, fmt.Errorf("key of %s: %w", j.title, err)
 		}
@@ -88,12 +89,12 @@ func (b *Bridge) node(ctx context.Context, call NodeCall, then func(context.Cont
 }
 
 // nodeKey is the same for calls that are carried out once.
-func (b *Bridge) nodeKey(ctx context.Context, call *NodeCall) (string, error) {
+func (b *Bridge) nodeKey(ctx context.Context, call *NodeCall, entry string) (string, error) {
 	contact := ""
 	if call.Task != nil {
 		contact = call.Task.ID
 	}
-	text, err := json.Marshal([]any{call.Tenant, call.Node, call.Method, call.Authorization, contact, call.Input})
+	text, err := json.Marshal([]any{call.Tenant, entry, call.Method, call.Authorization, contact, call.Input})
 	if err != nil || call.Task == nil {
 		return string(text), err
 	}

@@ -42,21 +42,21 @@ var places = map[string]map[string]place{
 	},
 }
 
-// find returns the operation for a piece of work, and the node that it belongs
-// to; nil when the mapping files name none.
-func (b *Bridge) find(platform, do string) (*operation.Operation, string) {
+// find returns the operation for a piece of work, and the entry of the node that
+// it belongs to, in that version; nil when the mapping files name none.
+func (b *Bridge) find(platform, do, version string) (*operation.Operation, string) {
 	p, ok := places[platform][do]
 	if !ok {
 		return nil, ""
 	}
-	node, method, isNode := strings.Cut(p.node, "/")
-	if isNode {
-		n, _ := b.o.Integrations().Node(node)
+	entry := ""
+	if node, method, isNode := strings.Cut(p.node, "/"); isNode {
+		n, _ := b.o.Integrations().Node(node, version)
 		m, _ := n.Method(method)
-		p.integration, p.operation = n.Integration, m.Operation
+		entry, p.integration, p.operation = n.ID, n.Integration, m.Operation
 	}
 	op, _ := b.o.Operations().Operation(p.integration, p.operation)
-	return op, node
+	return op, entry
 }
 
 // remote does a piece of work with a task's counterpart.
@@ -77,7 +77,7 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 	if pointless(&t, &work, it.Attempts) {
 		return done(nil)
 	}
-	op, node := b.find(t.Remote.Platform, work.Do)
+	op, node := b.find(t.Remote.Platform, work.Do, "")
 	if op == nil {
 		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, t.Remote.Platform))
 	}

@@ -42,7 +42,7 @@ type Authorization struct {
 	Account     string    // who the provider says has granted it; may be empty
 	Base        string    // the base address: the credential goes to its host and to no other
 	Scopes      []string  // granted
-	DefaultFor  []string  // nodes; "" stands for every node without a default of its own
+	DefaultFor  []string  // ids of Node entries; "" stands for every one without a default of its own
 
 	Values  map[string]string // of the fields that are no secrets
 	Secrets []string          // names of the secret fields that have a value

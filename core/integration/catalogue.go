@@ -18,10 +18,13 @@ type Catalogue struct {
 	uses       []use
 }
 
-// Node is a node of Webex Connect that needs an authorization.
+// Node is a node of Webex Connect that needs an authorization, in some of its
+// versions: others may stand in an entry of their own.
 type Node struct {
-	ID            string // create-task
+	ID            string // of the entry, which defaults are kept by: the node's unless its file says otherwise
+	Node          string // create-task
 	Title         string // Create Task
+	Label         string // Title, with the versions where other entries have others
 	Versions      []string
 	Integration   string // id
 	Authorization string // its name; empty: the default
@@ -86,12 +89,25 @@ func (c *Catalogue) Nodes(integration string) []Node {
 	return nodes
 }
 
-// Node returns a node by its id.
-func (c *Catalogue) Node(id string) (Node, bool) {
-	if i := slices.IndexFunc(c.nodes, func(n Node) bool { return n.ID == id }); i >= 0 {
-		return c.nodes[i], true
+// Node returns the entry for a version of a node: the one that lists it, else the
+// first of the node. No version is empty.
+func (c *Catalogue) Node(node, version string) (Node, bool) {
+	first := -1
+	for i, n := range c.nodes {
+		if n.Node != node {
+			continue
+		}
+		if slices.Contains(n.Versions, version) {
+			return n, true
+		}
+		if first < 0 {
+			first = i
+		}
 	}
-	return Node{}, false
+	if first < 0 {
+		return Node{}, false
+	}
+	return c.nodes[first], true
 }
 
 // CheckNodes returns a finding for each operation that a method of a node names
@@ -135,7 +151,7 @@ func (c *Catalogue) CheckMethods(served map[string][]string) []mapping.Finding {
 
 // Choose returns the one of a tenant's authorizations for an integration that
 // goes out: the one of that name, in any case, or, without a name, the default
-// of the node, else the default of all. Nil when there is none.
+// of the node's entry, else the default of all. Nil when there is none.
 func Choose(all []Authorization, node, name string) *Authorization {
 	var common *Authorization
 	for i := range all {
@@ -164,7 +180,7 @@ func (c *Catalogue) Uses(all []Authorization, id string) []Use {
 	var uses []Use
 	for _, n := range c.Nodes(all[at].Integration) {
 		if needs(n.ID, n.Authorization) {
-			uses = append(uses, Use{"Node " + n.Title, n.File, n.Line})
+			uses = append(uses, Use{"Node " + n.Label, n.File, n.Line})
 		}
 	}
 	for _, u := range c.uses {

@@ -54,7 +54,7 @@ func TestNodes(t *testing.T) {
 `,
 	})
 	require.Empty(t, findings)
-	n, ok := c.Node("queue-task")
+	n, ok := c.Node("queue-task", "")
 	require.True(t, ok)
 	m, ok := n.Method("queue")
 	require.True(t, ok)
@@ -64,9 +64,9 @@ func TestNodes(t *testing.T) {
 	require.Empty(t, m.Operation, "the hub does it alone")
 	_, ok = n.Method("")
 	require.False(t, ok)
-	_, ok = c.Node("Queue-Task")
+	_, ok = c.Node("Queue-Task", "")
 	require.False(t, ok)
-	n, ok = c.Node("old")
+	n, ok = c.Node("old", "")
 	require.True(t, ok)
 	require.Empty(t, n.Methods)
 
@@ -74,6 +74,60 @@ func TestNodes(t *testing.T) {
 	found := c.CheckNodes(func(id string) []string { return operations[id] })
 	require.Len(t, found, 1)
 	require.Equal(t, `webex/nodes.yaml:7:55: crm has no operation "queue-task" (did you mean "queue-tasks"?)`, found[0].String())
+}
+
+// TestNodeOfAVersion: the entry that lists the version, else the first.
+func TestNodeOfAVersion(t *testing.T) {
+	t.Parallel()
+	c, findings := load(t, map[string]string{
+		"crm/integration.yaml": little("CRM"),
+		"old/integration.yaml": little("Old CRM"),
+		"webex/nodes.yaml": `nodes:
+  - {node: other, title: Other, versions: ["1.0"], integration: crm}
+  - node: close-task
+    title: Close Task
+    versions: ["2.5", "2.4"]
+    integration: crm
+    methods: [{method: close, title: Close, operation: new}]
+  - node: close-task
+    id: close-task-1
+    title: Close Task
+    versions: ["1.1", "1.0"]
+    integration: old
+    authorization: Old
+    methods: [{method: close, title: Close, operation: old}, {method: gone, title: Gone}]
+`,
+	})
+	require.Empty(t, findings)
+	for version, id := range map[string]string{
+		"": "close-task", "2.5": "close-task", "2.4": "close-task", "1.1": "close-task-1", "1.0": "close-task-1", "3.0": "close-task",
+	} {
+		n, ok := c.Node("close-task", version)
+		require.True(t, ok)
+		require.Equal(t, id, n.ID, version)
+		require.Equal(t, "close-task", n.Node)
+	}
+	_, ok := c.Node("close-task-1", "1.0")
+	require.False(t, ok, "an entry is no node")
+	n, _ := c.Node("close-task", "1.0")
+	m, _ := n.Method("close")
+	require.Equal(t, "old", m.Operation)
+	require.Equal(t, "Close Task 1.1, 1.0", n.Label)
+	require.Equal(t, "Close Task", n.Title)
+	n, _ = c.Node("other", "")
+	require.Equal(t, "Other", n.Label)
+	require.Len(t, c.Nodes("crm"), 2)
+
+	// Each entry has a default of its own.
+	crm := []integration.Authorization{
+		{ID: "1", Integration: "crm", Name: "One", DefaultFor: []string{"close-task"}},
+		{ID: "2", Integration: "crm", Name: "Two", DefaultFor: []string{"", "close-task-1"}},
+	}
+	require.Equal(t, "1", integration.Choose(crm, "close-task", "").ID)
+	require.Equal(t, "2", integration.Choose(crm, "close-task-1", "").ID)
+	old := []integration.Authorization{{ID: "3", Tenant: "contoso", Integration: "old", Name: "Old"}}
+	require.Equal(t, []integration.Use{{What: "Node Close Task 1.1, 1.0", File: "webex/nodes.yaml", Line: 8}}, c.Uses(old, "3"))
+	require.Empty(t, c.CheckMethods(map[string][]string{"close-task": {"close", "gone"}, "other": nil}))
 }
 
 // TestMethodsThatNobodyCanCall: a node or a method that is misspelled would be

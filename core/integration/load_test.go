@@ -278,7 +278,7 @@ func TestLoadNodes(t *testing.T) {
   - {node: d, title: D, versions: ["1.0"], integration: acme, methods: [{method: e!, title: E}, {method: f, title: F}, {method: f}, {title: G}]}
 `})
 	require.Equal(t, []string{
-		`webex/nodes.yaml:3:12: duplicate node "a"`,
+		`webex/nodes.yaml:3:12: duplicate node "a": an entry for other versions of it needs an "id" of its own`,
 		`webex/nodes.yaml:3:36: "" is not a version such as "1.2"`,
 		`webex/nodes.yaml:3:36: an entry of "versions" must be text: put it in quotes, "1.0"`,
 		`webex/nodes.yaml:4:12: "B!" is not the id of a node: it is made of a-z, 0-9 and -`,
@@ -292,6 +292,27 @@ func TestLoadNodes(t *testing.T) {
 		`webex/nodes.yaml:6:120: "title" is missing`,
 		`webex/nodes.yaml:6:129: duplicate method "f"`,
 		`webex/nodes.yaml:6:133: "method" is missing`,
+	}, findings)
+}
+
+// TestLoadEntries: a node stands more than once with other versions, and it is
+// clear which entry is meant.
+func TestLoadEntries(t *testing.T) {
+	t.Parallel()
+	_, findings := load(t, map[string]string{"acme/integration.yaml": whole, "webex/nodes.yaml": `nodes:
+  - {node: a, title: A, versions: ["1.2"], integration: acme}
+  - {node: a, id: a-old, title: A, versions: ["1.1", "1.2"], integration: acme}
+  - {node: a, id: a-old, title: A, versions: ["1.0"], integration: acme}
+  - {node: a, id: A, title: A, versions: ["0.9"], integration: acme}
+  - {node: b, id: a, title: B, versions: ["1.2"], integration: acme}
+  - {node: b, title: B, versions: [], integration: acme}
+`})
+	require.Equal(t, []string{
+		`webex/nodes.yaml:3:54: version "1.2" of node a stands in another entry`,
+		`webex/nodes.yaml:4:19: duplicate node "a-old": an entry for other versions of it needs an "id" of its own`,
+		`webex/nodes.yaml:5:19: "A" is not the id of an entry: it is made of a-z, 0-9 and -`,
+		`webex/nodes.yaml:6:19: duplicate node "a": an entry for other versions of it needs an "id" of its own`,
+		`webex/nodes.yaml:7:35: "versions" must not be empty`,
 	}, findings)
 }
 

@@ -26,6 +26,7 @@ type nodesForm struct {
 
 type nodeEntry struct {
 	Node          mapping.Text   `yaml:"node" required:"true"`
+	ID            mapping.Text   `yaml:"id"`
 	Title         string         `yaml:"title" required:"true"`
 	Versions      []mapping.Text `yaml:"versions" required:"true"`
 	Integration   mapping.Text   `yaml:"integration" required:"true"`
@@ -63,13 +64,7 @@ func (l *loader) nodes(c *Catalogue) []Node {
 	}
 	var list []Node
 	for _, e := range f.Nodes {
-		switch {
-		case e.Node.Value == "": // found by Decode
-		case !idForm.MatchString(e.Node.Value):
-			l.add(e.Node.Pos, "%s is not the id of a node: it is made of a-z, 0-9 and -", mapping.Quote(e.Node.Value))
-		case slices.ContainsFunc(list, func(n Node) bool { return n.ID == e.Node.Value }):
-			l.add(e.Node.Pos, "duplicate node %q", e.Node.Value)
-		}
+		id := l.entryID(e, list)
 		if id := e.Integration; id.Value != "" && !slices.Contains(known, id.Value) && len(l.findings) < maxFindings {
 			l.add(id.Pos, "unknown integration %s%s", mapping.Quote(id.Value), mapping.Suggest(id.Value, known))
 		}
@@ -78,14 +73,46 @@ func (l *loader) nodes(c *Catalogue) []Node {
 		}
 		c.methods = append(c.methods, methodUse{l.file, e.Node, e.Methods})
 		list = append(list, Node{
-			ID: e.Node.Value, Title: e.Title, Versions: l.versions(shorten(l, e.Versions, maxEntries, "versions", e.Node.Pos)), Integration: e.Integration.Value,
+			ID: id, Node: e.Node.Value, Title: e.Title, Label: e.Title, Versions: l.versions(e, list), Integration: e.Integration.Value,
 			Authorization: e.Authorization.Value, Methods: l.methods(c, e), File: l.file.Path, Line: e.Node.Line,
 		})
 		if len(l.findings) >= maxFindings {
 			break
 		}
 	}
+	label(list)
 	return list
+}
+
+// entryID is the id of an entry among those before it.
+func (l *loader) entryID(e nodeEntry, before []Node) string {
+	id := e.ID
+	if id.Value == "" {
+		id = e.Node
+	}
+	switch {
+	case e.Node.Value == "": // found by Decode
+	case !idForm.MatchString(e.Node.Value):
+		l.add(e.Node.Pos, "%s is not the id of a node: it is made of a-z, 0-9 and -", mapping.Quote(e.Node.Value))
+	case !idForm.MatchString(id.Value):
+		l.add(id.Pos, "%s is not the id of an entry: it is made of a-z, 0-9 and -", mapping.Quote(id.Value))
+	case slices.ContainsFunc(before, func(n Node) bool { return n.ID == id.Value }):
+		l.add(id.Pos, "duplicate node %q: an entry for other versions of it needs an \"id\" of its own", id.Value)
+	}
+	return id.Value
+}
+
+// label tells the entries of one node apart by their versions.
+func label(list []Node) {
+	entries := make(map[string]int, len(list))
+	for _, n := range list {
+		entries[n.Node]++
+	}
+	for i := range list {
+		if n := &list[i]; entries[n.Node] > 1 {
+			n.Label += " " + strings.Join(n.Versions, ", ")
+		}
+	}
 }
 
 // methods makes the methods of a node, and keeps where operations are named.
@@ -107,14 +134,17 @@ func (l *loader) methods(c *Catalogue, e nodeEntry) []NodeMethod {
 	return list
 }
 
-func (l *loader) versions(texts []mapping.Text) []string {
+// versions makes the versions of an entry, which no entry before it has.
+func (l *loader) versions(e nodeEntry, before []Node) []string {
 	var list []string
-	for _, v := range texts {
+	for _, v := range shorten(l, e.Versions, maxEntries, "versions", e.Node.Pos) {
 		switch {
 		case !versionForm.MatchString(v.Value):
 			l.add(v.Pos, "%s is not a version such as \"1.2\"", mapping.Quote(v.Value))
 		case slices.Contains(list, v.Value):
 			l.add(v.Pos, "duplicate version %q", v.Value)
+		case slices.ContainsFunc(before, func(n Node) bool { return n.Node == e.Node.Value && slices.Contains(n.Versions, v.Value) }):
+			l.add(v.Pos, "version %q of node %s stands in another entry", v.Value, e.Node.Value)
 		}
 		list = append(list, v.Value)
 	}

@@ -65,6 +65,7 @@ func NodesSchema() []byte {
 	return mapping.Schema("Nodes of Webex Connect", nodesForm{}, mapping.Notes{
 		"nodes":             {Doc: "The nodes that need an authorization."},
 		"node":              {Doc: "Its id in addresses: a-z, 0-9 and -."},
+		"id":                {Doc: "Of this entry, which the console keeps its default authorization by; that of the node if absent. A second entry of a node, for other versions, needs one."},
 		"title":             {Doc: "Its name in Webex Connect."},
 		"versions":          {Doc: "The versions that are understood, newest first, in quotes."},
 		"integration":       {Doc: "The id of an integration."},
