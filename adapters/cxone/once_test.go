@@ -65,7 +65,7 @@ func TestAnswersInTimeWhateverHangs(t *testing.T) {
 			r.serve(serve)
 			const limit = 400 * time.Millisecond
 			contacts := 0
-			coretest.Soon(t, limit+grace, func() {
+			coretest.Soon(t, limit+grace, name, func() {
 				var all sync.WaitGroup
 				answers, took := make([]*httptest.ResponseRecorder, 17), make([]time.Duration, 17)
 				for i := range answers {

@@ -246,7 +246,7 @@ func TestNoAuthorization(t *testing.T) {
 		}
 		body := bodyThere(path, name)
 		for range 10 {
-			coretest.Soon(t, 20*time.Millisecond, func() {
+			coretest.Soon(t, 20*time.Millisecond, path, func() {
 				s := r.ok(t, path, body)
 				require.Equal(t, "onauthorizationfail", s.Outcome, path)
 				require.Equal(t, "AUTHORIZATION_REQUIRED", s.Error.Code)
@@ -293,7 +293,7 @@ func TestHangingWebex(t *testing.T) {
 				return nil, &operation.Error{Step: "call", Err: core.Wrap(core.Timeout, ctx.Err(), "the time is over")}
 			}
 		})
-		coretest.Soon(t, limit+250*time.Millisecond, func() {
+		coretest.Soon(t, limit+250*time.Millisecond, c.path, func() {
 			s := r.ok(t, c.path, bodyThere(c.path, c.id))
 			require.Equal(t, "onTimeout", s.Outcome, "%s %s", c.path, s.Text)
 			require.Equal(t, "TIMEOUT", s.Error.Code)
@@ -369,7 +369,7 @@ func TestListening(t *testing.T) {
 		}
 		r.answers0()
 		r.listening.Store(true)
-		coretest.Soon(t, 350*time.Millisecond, func() {
+		coretest.Soon(t, 350*time.Millisecond, path, func() {
 			s := r.ok(t, path, bodyThere(path, id))
 			require.Equal(t, "onTimeout", s.Outcome, path)
 		})

@@ -333,7 +333,7 @@ func TestLoadLargeAndWrongEndsSoon(t *testing.T) {
 		fmt.Fprintf(&text, "      - usr%05d@a.example\n", i)
 	}
 	set := read(t, map[string]string{"a": text.String()})
-	coretest.Soon(t, 3*time.Second, func() {
+	coretest.Soon(t, 20*time.Second, "load", func() {
 		_, findings := directory.Load(set)
 		require.Len(t, findings, 100)
 	})
@@ -350,7 +350,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		began := time.Now()
 		_, findings = directory.Load(&mapping.Set{Files: []mapping.File{file}})
-		require.Less(t, time.Since(began), time.Second)
+		require.Less(t, time.Since(began), 10*time.Second)
 		for _, finding := range findings {
 			require.Equal(t, "directory/acme.yaml", finding.File)
 			require.NotContains(t, finding.String(), "\n")

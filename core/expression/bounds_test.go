@@ -156,7 +156,7 @@ func TestManyFindingsAreCheap(t *testing.T) {
 	}
 	f := parse(t, b.String())
 	var findings []mapping.Finding
-	coretest.Soon(t, time.Second, func() {
+	coretest.Soon(t, 20*time.Second, "compile", func() {
 		_, findings = expression.CompileTree(f, f.Root, expression.Names{})
 	})
 	require.Len(t, findings, 100)

@@ -147,7 +147,7 @@ func TestDecodeBoundsItsFindings(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&text, "texts%05d:\n", i)
 	}
-	coretest.Soon(t, time.Second, func() {
+	coretest.Soon(t, 20*time.Second, "decode", func() {
 		var v sample
 		findings := mapping.Decode(parse(t, text.String()), &v)
 		require.Len(t, findings, 101)

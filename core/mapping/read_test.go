@@ -156,7 +156,7 @@ func TestParseBombs(t *testing.T) {
 			findings      []mapping.Finding
 			before, after runtime.MemStats
 		)
-		coretest.Soon(t, time.Second, func() {
+		coretest.Soon(t, 20*time.Second, name, func() {
 			runtime.ReadMemStats(&before)
 			f, findings = mapping.Parse("bomb.yaml", []byte(text))
 			runtime.ReadMemStats(&after)

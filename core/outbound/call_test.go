@@ -269,7 +269,7 @@ func TestDeadlineHoldsForAllOfACall(t *testing.T) {
 		t.Cleanup(func() { close(release) })
 		call := newCall(t, http.MethodPost, "http://"+address, strings.Repeat("x", 64<<20))
 		call.Deadline = 300 * time.Millisecond
-		coretest.Soon(t, 550*time.Millisecond, func() {
+		coretest.Soon(t, 550*time.Millisecond, "a server that never reads", func() {
 			_, err := newClient(t, Options{AllowHosts: []string{address}}).Call(t.Context(), call)
 			requireError(t, err, core.Timeout, "")
 		})
