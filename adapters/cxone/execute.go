@@ -282,7 +282,7 @@ func (a *Adapter) record(j *job, id string, r reply, done ran, note string) {
 			mask = op.Mask(j.input)
 		}
 		if j.input != nil {
-			run.Input = mask.JSON(j.input)
+			run.Input = mask.JSON(op.Known(j.input))
 		}
 		if done.out != nil {
 			run.Result = mask.JSON(done.out)

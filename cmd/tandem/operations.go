@@ -13,7 +13,6 @@ import (
 	"tandem/core/execution"
 	"tandem/core/observe"
 	"tandem/core/operation"
-	"tandem/core/server"
 )
 
 // executions keeps runs and counts them.
@@ -69,22 +68,13 @@ func (h *hub) try(ctx context.Context, t console.Trial) console.Outcome {
 	if t.Test != "" {
 		return h.tryRecorded(ctx, t)
 	}
-	now := h.clock.Now()
-	id, took := core.NewID(now), core.Stopwatch()
-	result, err := h.runner.Run(ctx, operation.Request{
-		Tenant: t.Tenant, Operation: t.Operation, Authorization: t.Authorization, Input: t.Input, ID: id, Timeout: tryTime, Detail: true,
-	})
-	run := execution.Run{
-		ID: id, Tenant: t.Tenant, Platform: "console", Title: "Playground / " + t.Operation.Title,
-		Integration: t.Operation.Integration, Operation: t.Operation.Name, Outcome: "ok", Caller: t.By,
-		Began: now, Duration: took(), Steps: result.Steps, Input: result.Mask.JSON(t.Input),
+	began, took := h.clock.Now(), core.Stopwatch()
+	request := operation.Request{
+		Tenant: t.Tenant, Operation: t.Operation, Authorization: t.Authorization, Input: t.Input, ID: core.NewID(began), Timeout: tryTime, Detail: true,
 	}
-	if err != nil {
-		e, _ := server.Explain(err)
-		run.Outcome, run.Failed, run.Code, run.Message = string(e.Kind), true, e.Code, result.Mask.Message(err, e.Message)
-	} else {
-		run.Result = result.Mask.JSON(result.Output)
-	}
+	result, err := h.runner.Run(ctx, request)
+	run := execution.Of(request, result, err, began, took())
+	run.Platform, run.Title, run.Caller = "console", "Playground / "+t.Operation.Title, t.By
 	h.metrics.Executed(run.Platform, run.Outcome, run.Duration)
 	h.recorder.Record(run)
 	return h.outcome(t, result, nil, err)

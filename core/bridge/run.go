@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -33,40 +32,14 @@ func (b *Bridge) run(ctx context.Context, j job) (*operation.Result, error) {
 	took := core.Stopwatch()
 	j.request.ID = core.NewID(now)
 	result, err := b.o.Runner.Run(ctx, j.request)
-	err = shown(result.Mask, err)
-	outcome := "ok"
-	if err != nil {
-		outcome = string(core.KindOf(err))
-	}
 	duration := took()
-	b.o.Recorder.Count(j.platform, outcome, duration)
-	if !b.o.Recorder.Wanted(j.request.Tenant, err != nil) {
-		return result, err
+	b.o.Recorder.Count(j.platform, execution.Outcome(err), duration)
+	if b.o.Recorder.Wanted(j.request.Tenant, err != nil) {
+		run := execution.Of(j.request, result, err, now, duration)
+		run.Platform, run.Title = j.platform, j.title
+		b.o.Recorder.Record(run)
 	}
-	run := execution.Run{
-		ID: j.request.ID, Tenant: j.request.Tenant, Platform: j.platform, Title: j.title, Integration: j.request.Operation.Integration,
-		Operation: j.request.Operation.Name, Outcome: outcome, Failed: err != nil, Contact: j.request.ContactID, Began: now, Duration: duration,
-		Steps: result.Steps, Input: result.Mask.JSON(declared(&j.request)),
-	}
-	if err == nil {
-		run.Result = result.Mask.JSON(result.Output)
-	} else if e, ok := errors.AsType[*core.Error](err); ok {
-		run.Code, run.Message = cmp.Or(e.Code, core.Table[e.Kind].Code), e.Message
-	}
-	b.o.Recorder.Record(run)
-	return result, err
-}
-
-// declared is the input as far as the operation knows it. What it does not know
-// has no use, and the file that says what is to be hidden says nothing of it.
-func declared(r *operation.Request) map[string]any {
-	known := make(map[string]any, len(r.Operation.Inputs))
-	for _, in := range r.Operation.Inputs {
-		if v, given := r.Input[in.Name]; given {
-			known[in.Name] = v
-		}
-	}
-	return known
+	return result, shown(result.Mask, err)
 }
 
 // shown returns the error of a run with the message that people may see: it comes
@@ -80,6 +53,21 @@ func shown(mask *operation.Mask, err error) error {
 	masked := *e
 	masked.Message = mask.Message(err, e.Message)
 	return &operation.Error{Step: run.Step, Upstream: run.Upstream, Wrote: run.Wrote, Err: &masked}
+}
+
+// unsettled keeps for people that nobody knows what became of a workflow's
+// operation.
+func (b *Bridge) unsettled(it store.OutboxItem, work *engine.OperationWork, err error) {
+	if !b.o.Recorder.Wanted(it.Tenant, true) {
+		return
+	}
+	now := b.o.Clock.Now()
+	in, name, _ := strings.Cut(work.Run.Operation, "/")
+	b.o.Recorder.Record(execution.Run{
+		ID: core.NewID(now), Tenant: it.Tenant, Platform: "workflow", Title: "Workflow / " + work.Run.Operation, Integration: in, Operation: name,
+		Outcome: string(core.Uncertain), Failed: true, Contact: it.TaskID, Began: now,
+		Code: core.Table[core.Uncertain].Code, Message: messageOf(err),
+	})
 }
 
 // workflowRun runs the operation that a workflow asks for. One that changes

@@ -47,6 +47,18 @@ func (o *Operation) take(given map[string]any) (map[string]any, error) {
 	return nil, invalid(details[:min(len(details), maxDetails)])
 }
 
+// Known returns those of the given values that are declared inputs. What is none
+// has no use, and the file that says what is to be hidden says nothing of it.
+func (o *Operation) Known(given map[string]any) map[string]any {
+	known := make(map[string]any, len(o.Inputs))
+	for _, in := range o.Inputs {
+		if v, ok := given[in.Name]; ok {
+			known[in.Name] = v
+		}
+	}
+	return known
+}
+
 // unknown says which of the given values are not declared.
 func (o *Operation) unknown(given map[string]any) []core.Detail {
 	var known []string
