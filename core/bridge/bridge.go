@@ -1,11 +1,9 @@
 package bridge
 
 import (
-	"cmp"
+	"bytes"
 	"context"
-	"errors"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"tandem/core/engine"
 	"tandem/core/execution"
 	"tandem/core/integration"
+	"tandem/core/mapping"
 	"tandem/core/operation"
 	"tandem/core/store"
 )
@@ -68,29 +67,26 @@ func New(o Options) *Bridge { return &Bridge{o} }
 // the standing that all events so far amount to. An event about a task that the
 // hub does not know (yet) is kept for when it does.
 //
-// Variables for which a task has no room are left out, unless they are all that
-// the event says.
+// Of the variables of several events each one's last value counts, as of the
+// standing. Those for which a task has no room are left out, unless they are all
+// that the event says.
 //
 // Errors: what the event's Allow returns, NotFound for a task that is not known
 // to one who may not speak of all, and nothing is kept then; Invalid with code
 // TASK_TOO_LARGE; Unavailable, and others of the store.
 func (b *Bridge) Happened(ctx context.Context, tenant string, ev Event) (Receipt, error) {
-	receipt, err := b.happened(ctx, tenant, ev)
-	if e, ok := errors.AsType[*core.Error](err); ok && e.Code == engine.CodeTooLarge && len(ev.Variables) > 0 && ev.Kind != Modified {
-		ev.Variables = nil
-		return b.happened(ctx, tenant, ev)
-	}
-	return receipt, err
-}
-
-func (b *Bridge) happened(ctx context.Context, tenant string, ev Event) (Receipt, error) {
 	var receipt Receipt
-	ev.RemoteID = strings.ToLower(ev.RemoteID)
-	err := b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		inserted, err := tx.InsertRemoteEvent(ctx, store.RemoteEvent{
-			Tenant: tenant, Platform: ev.Platform, Key: ev.Key, RemoteID: ev.RemoteID, Kind: ev.Kind,
-			AtMs: ev.At.UnixMilli(), Agent: ev.Agent, Reason: ev.Reason, ReceivedMs: b.o.Clock.Now().UnixMilli(),
-		})
+	row, err := ev.row(tenant, b.o.Clock.Now())
+	if err != nil {
+		return receipt, err
+	}
+	ev.RemoteID = row.RemoteID
+	err = b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		receipt = Receipt{}
+		if err := tx.LockName(ctx, tenant, ev.Platform, ev.RemoteID); err != nil {
+			return err
+		}
+		inserted, err := tx.InsertRemoteEvent(ctx, row)
 		if err != nil {
 			return err
 		}
@@ -107,12 +103,7 @@ func (b *Bridge) happened(ctx context.Context, tenant string, ev Event) (Receipt
 			return err
 		}
 		_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, ev.Allow, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
-			if len(ev.Variables) > 0 && c.Task().State != core.StateTerminated {
-				if err := c.SetParameters(ev.Variables); err != nil {
-					return err
-				}
-			}
-			return b.follow(ctx, tx, c, ev.Platform, ev.RemoteID)
+			return b.hear(ctx, tx, c, ev)
 		})
 		return err
 	})
@@ -131,8 +122,8 @@ func (b *Bridge) claim(ctx context.Context, tx *store.Tx, tenant string, ev Even
 			return nil
 		}
 		known = true
-		if c.Task().State == core.StateTerminated && ev.Kind != Ended {
-			if err := c.Later(engine.KindRemote, c.Task().ID, engine.RemoteWork{Do: engine.RemoteEnd}); err != nil {
+		if ev.Kind != Ended {
+			if err := endsThere(c); err != nil {
 				return err
 			}
 		}
@@ -152,6 +143,9 @@ var taskID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func (b *Bridge) Follow(ctx context.Context, tenant, platform, remoteID string) error {
 	remoteID = strings.ToLower(remoteID)
 	return b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.LockName(ctx, tenant, platform, remoteID); err != nil {
+			return err
+		}
 		id, err := tx.TaskOfAlias(ctx, tenant, platform, remoteID)
 		if err != nil {
 			return err
@@ -163,13 +157,65 @@ func (b *Bridge) Follow(ctx context.Context, tenant, platform, remoteID string) 
 	})
 }
 
-// follow gives a task the standing of its counterpart.
+// endsThere has the counterpart ended of a task that has ended before it had one.
+func endsThere(c *engine.Change) error {
+	if t := c.Task(); t.State == core.StateTerminated && t.Remote.State != core.RemoteEnded {
+		return c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteEnd})
+	}
+	return nil
+}
+
+// follow gives a task the standing of its counterpart, and the variables.
 func (b *Bridge) follow(ctx context.Context, tx *store.Tx, c *engine.Change, platform, remoteID string) error {
 	events, err := tx.RemoteEvents(ctx, c.Task().Tenant, platform, remoteID)
 	if err != nil {
 		return err
 	}
+	values, err := variables(events, nil)
+	if err != nil {
+		return err
+	}
+	if err := set(c, values, false); err != nil {
+		return err
+	}
+	return b.stand(ctx, tx, c, platform, remoteID, standing(events))
+}
+
+// hear lets a task take what one more event changes. What the events before it
+// say the task has taken already, and people may have done more since.
+func (b *Bridge) hear(ctx context.Context, tx *store.Tx, c *engine.Change, ev Event) error {
+	events, err := tx.RemoteEvents(ctx, c.Task().Tenant, ev.Platform, ev.RemoteID)
+	if err != nil {
+		return err
+	}
+	values, err := variables(events, ev.Key)
+	if err != nil {
+		return err
+	}
+	if err := set(c, values, ev.Kind == Modified); err != nil {
+		return err
+	}
 	s := standing(events)
+	if !bytes.Equal(s.Key, ev.Key) {
+		return nil
+	}
+	if s.Kind == Connected && ev.Allow != nil && !b.works(c.Task(), s.Agent) {
+		return core.Errorf(core.Invalid, "%s is not a member of %s", mapping.Quote(s.Agent), c.Task().Service.UPN)
+	}
+	return b.stand(ctx, tx, c, ev.Platform, ev.RemoteID, s)
+}
+
+// set sets variables of the counterpart as parameters of a task that is open, and
+// has room for them unless they must be set.
+func set(c *engine.Change, values []core.NamedValue, must bool) error {
+	if len(values) == 0 || c.Task().State == core.StateTerminated || !must && !c.Fits(values) {
+		return nil
+	}
+	return c.SetParameters(values)
+}
+
+// stand gives a task a standing of its counterpart.
+func (b *Bridge) stand(ctx context.Context, tx *store.Tx, c *engine.Change, platform, remoteID string, s store.RemoteEvent) error {
 	if id := c.Task().Remote.ID; id != "" && id != remoteID {
 		return nil // of a counterpart that was refused, before there was another
 	}
@@ -208,39 +254,10 @@ func (b *Bridge) adopt(ctx context.Context, tx *store.Tx, c *engine.Change, plat
 	return b.follow(ctx, tx, c, platform, remoteID)
 }
 
-// rank says which of two events of one moment comes last.
-var rank = map[string]int{Made: 1, Parked: 2, Offered: 3, Connected: 4, Failed: 5, Ended: 6}
-
-// standing is what the events of a task amount to, in whatever order they came:
-// an end is an end, else the last one counts.
-func standing(events []store.RemoteEvent) store.RemoteEvent {
-	var last store.RemoteEvent
-	for _, ev := range events {
-		if rank[ev.Kind] == 0 {
-			continue
-		}
-		if cmp.Or(
-			cmp.Compare(final(ev.Kind), final(last.Kind)), cmp.Compare(ev.AtMs, last.AtMs),
-			cmp.Compare(rank[ev.Kind], rank[last.Kind]), slices.Compare(ev.Key, last.Key),
-		) > 0 {
-			last = ev
-		}
-	}
-	return last
-}
-
-// final tells whether nothing comes after an event: 1, else 0.
-func final(kind string) int {
-	if kind == Ended || kind == Failed {
-		return 1
-	}
-	return 0
-}
-
 // take lets a task take a standing.
 func (b *Bridge) take(c *engine.Change, s store.RemoteEvent) error {
 	t := c.Task()
-	if rank[s.Kind] == 0 {
+	if rank[s.Kind] == 0 || t.Remote.State == core.RemoteFailed { // a counterpart that was given up is ended there
 		return nil
 	}
 	if t.State == core.StateTerminated {
@@ -258,9 +275,6 @@ func (b *Bridge) take(c *engine.Change, s store.RemoteEvent) error {
 	}
 	switch s.Kind {
 	case Failed:
-		if t.Remote.State == core.RemoteFailed {
-			return nil
-		}
 		return c.Refuse(s.Reason)
 	case Parked:
 		return c.Requeue()
@@ -270,11 +284,25 @@ func (b *Bridge) take(c *engine.Change, s store.RemoteEvent) error {
 		}
 		return c.Offer()
 	case Connected:
+		if !b.works(t, s.Agent) {
+			return nil
+		}
 		return c.Connect(b.user(t.Tenant, s.Agent), true)
 	case Ended:
 		c.Terminate(true)
 	}
 	return nil
+}
+
+// works tells whether somebody may be given a task: whom another platform gives
+// its own is that platform's matter, but of a queue of the hub only members see
+// their tasks.
+func (b *Bridge) works(t *core.Task, name string) bool {
+	if t.Remote.ID != "" {
+		return true
+	}
+	s := b.service(t)
+	return s != nil && s.HasMember(b.user(t.Tenant, name).UPN)
 }
 
 // user is the person of the directory whom a platform calls by a UPN, an e-mail

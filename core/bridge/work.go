@@ -74,27 +74,47 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 			return b.again(it, err, nil)
 		}
 	}
-	if pointless(&t, &work, it.Attempts) {
+	switch {
+	case pointless(&t, &work, it.Attempts):
 		return done(nil)
+	case t.Remote.ID == "" && work.Do != engine.RemoteCreate: // whoever makes it is not ready
+		return b.waits(it)
 	}
 	op, node := b.find(t.Remote.Platform, work.Do, "")
 	if op == nil {
 		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, t.Remote.Platform))
 	}
-	result, err := b.run(ctx, job{t.Service.UPN + " / " + op.Title, t.Remote.Platform, operation.Request{
-		Tenant: t.Tenant, Operation: op, Node: node, Input: b.input(&t, nil), ContactID: t.ID, Key: it.ID, Timeout: callTime,
+	output, err := b.do(ctx, it, &work, job{t.Service.UPN + " / " + op.Title, t.Remote.Platform, operation.Request{
+		Tenant: t.Tenant, Operation: op, Node: node, Input: b.input(&t, work.Given), ContactID: t.ID, Key: it.ID, Timeout: callTime,
 	}})
 	switch {
 	case err == nil:
-		return done(b.did(&t, work, result.Output))
+		return done(b.did(&t, work, output))
 	case work.Do == engine.RemoteEnd && core.KindOf(err) == core.NotFound:
 		return done(b.did(&t, work, nil)) // it is over
 	case work.Do == engine.RemoteQueue && core.KindOf(err) == core.Conflict:
 		return done(nil) // it is past the queue; events say where
-	case lasting(err, true): // targets refuse a second task for the same, and give the first
+	case lasting(err, work.Do != engine.RemoteCreate || t.Remote.Platform == core.PlatformWebex):
 		return b.over(it, &work, err)
 	}
 	return b.again(it, err, func() outbox.Verdict { return b.over(it, &work, err) })
+}
+
+// do runs the operation for a piece of work. Webex refuses a second task for the
+// same, and tells which is the first; to be ended or queued twice is nothing to a
+// task. What else makes a counterpart is run once, even if its worker dies.
+func (b *Bridge) do(ctx context.Context, it store.OutboxItem, work *engine.RemoteWork, j job) (any, error) {
+	if work.Do == engine.RemoteCreate && j.platform != core.PlatformWebex {
+		return b.once(ctx, "outbox/"+it.ID, answerLife, callTime+time.Second, j, nil)
+	}
+	result, err := b.run(ctx, j)
+	return result.Output, err
+}
+
+// waits is the verdict for what has to wait for the counterpart.
+func (b *Bridge) waits(it store.OutboxItem) outbox.Verdict {
+	wait, more := outbox.Backoff(it.Attempts)
+	return outbox.Verdict{Done: !more, Wait: wait}
 }
 
 // pointless tells whether a piece of work need not be done any more.
@@ -104,7 +124,7 @@ func pointless(t *core.Task, work *engine.RemoteWork, attempts int) bool {
 	case engine.RemoteCreate: // a task that ended before the first try is nothing to the target
 		return made || t.Remote.State == core.RemoteFailed || t.State == core.StateTerminated && attempts == 0
 	case engine.RemoteQueue: // or it has been in the queue, and left it
-		return !made || t.State != core.StateQueued
+		return t.State != core.StateQueued || !made && t.Remote.State != core.RemoteRequested
 	default:
 		return !made || t.Remote.State == core.RemoteEnded
 	}
@@ -204,11 +224,13 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 	id, _ := fields["taskId"].(string)
 	id = strings.ToLower(id)
 	platform := before.Remote.Platform
-	return b.change(before.Tenant, before.ID, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+	change := b.change(before.Tenant, before.ID, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
 		remote := c.Task().Remote
 		switch work.Do {
 		case engine.RemoteEnd:
-			remote.State = core.RemoteEnded
+			if remote.State != core.RemoteFailed { // then it was given up
+				remote.State = core.RemoteEnded
+			}
 			c.SetRemote(remote)
 			return nil
 		case engine.RemoteCreate:
@@ -233,13 +255,24 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 			remote.Error = ""
 		}
 		c.SetRemote(remote)
+		if err := endsThere(c); err != nil {
+			return err
+		}
 		if s := b.service(c.Task()); work.Queue && s != nil && s.TargetSettings["queue"] != "" && c.Task().State != core.StateTerminated {
-			if err := c.Later(engine.KindRemote, c.Task().ID, engine.RemoteWork{Do: engine.RemoteQueue}); err != nil {
+			if err := c.Later(engine.KindRemote, c.Task().ID, 0, engine.RemoteWork{Do: engine.RemoteQueue}); err != nil {
 				return err
 			}
 		}
 		return b.follow(ctx, tx, c, platform, id)
 	})
+	return func(ctx context.Context, tx *store.Tx) error {
+		if id != "" {
+			if err := tx.LockName(ctx, before.Tenant, platform, id); err != nil {
+				return err
+			}
+		}
+		return change(ctx, tx)
+	}
 }
 
 // change is a change of a task that may be gone meanwhile.
@@ -265,6 +298,11 @@ func (b *Bridge) over(it store.OutboxItem, work *engine.RemoteWork, why error) o
 		events, err := tx.RemoteEvents(ctx, t.Tenant, t.Remote.Platform, t.Remote.ID)
 		if err != nil || t.State == core.StateTerminated || rank[standing(events).Kind] >= rank[Parked] {
 			return err // somebody else has put it into the queue there
+		}
+		if t.Remote.ID != "" { // it is there, and would wait for nobody
+			if err := c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteEnd}); err != nil {
+				return err
+			}
 		}
 		return c.Refuse(message)
 	}))
@@ -329,6 +367,9 @@ func (b *Bridge) operation(ctx context.Context, it store.OutboxItem) outbox.Verd
 	output, err := b.workflowRun(ctx, it, &work)
 	if err != nil && ctx.Err() != nil { // the hub stops: whoever comes next learns what became of it
 		return outbox.Verdict{}
+	}
+	if err != nil && core.KindOf(err) == core.Uncertain && !isRun(err) { // its worker died, and nobody knows what it had done
+		b.unsettled(it, &work, err)
 	}
 	if work.Ending {
 		if err == nil || lasting(err, false) {

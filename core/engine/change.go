@@ -282,11 +282,20 @@ func (c *Change) Answer(a flow.Answer) error {
 	return r.step(flow.Continue)
 }
 
-// Later leaves something to be done outside, once the change is on disk.
-// Items of a lane are done one after the other; "" stands for no other.
-func (c *Change) Later(kind, lane string, payload any) error {
+// Fits tells whether the task has room for these parameters.
+func (c *Change) Fits(values []core.NamedValue) bool {
+	t := c.r.task
+	t.Parameters = core.MergeNamed(t.Parameters, values)
+	text, err := json.Marshal(&t)
+	return err == nil && len(text) <= maxTask
+}
+
+// Later leaves something to be done outside, once the change is on disk and the
+// pause is over. Items of a lane are done one after the other; "" stands for no
+// other.
+func (c *Change) Later(kind, lane string, pause time.Duration, payload any) error {
 	c.touched = true
-	return c.r.later(kind, lane, payload)
+	return c.r.later(kind, lane, pause, payload)
 }
 
 // The kinds of what the engine itself leaves to be done.
@@ -302,10 +311,12 @@ const (
 	RemoteEnd    = "end"
 )
 
-// RemoteWork is the payload of an item of KindRemote; its lane is the task.
+// RemoteWork is the payload of an item of KindRemote; its lane is the task, but
+// for a second attempt of what somebody does without an item.
 type RemoteWork struct {
-	Do    string `json:"do"`
-	Queue bool   `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
+	Do    string         `json:"do"`
+	Queue bool           `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
+	Given map[string]any `json:"given,omitempty"` // what a caller has said beside what the task says
 }
 
 // OperationWork is the payload of an item of KindOperation.
@@ -316,21 +327,21 @@ type OperationWork struct {
 }
 
 // later adds an item.
-func (r *run) later(kind, lane string, payload any) error {
+func (r *run) later(kind, lane string, pause time.Duration, payload any) error {
 	text, err := json.Marshal(payload)
 	if err != nil {
 		return fmt.Errorf("outbox of task %s: %w", r.task.ID, err)
 	}
 	r.outbox = append(r.outbox, store.OutboxItem{
 		Tenant: r.task.Tenant, Kind: kind, Lane: lane, TaskID: r.task.ID, Payload: text,
-		DueMs: r.now.UnixMilli(), CreatedMs: r.now.UnixMilli(),
+		DueMs: r.now.Add(pause).UnixMilli(), CreatedMs: r.now.UnixMilli(),
 	})
 	return nil
 }
 
 // remotely leaves something to be done with the task's counterpart.
-func (r *run) remotely(do string) {
-	r.failed = errors.Join(r.failed, r.later(KindRemote, r.task.ID, RemoteWork{Do: do, Queue: do == RemoteCreate}))
+func (r *run) remotely(do string, pause time.Duration) {
+	r.failed = errors.Join(r.failed, r.later(KindRemote, r.task.ID, pause, RemoteWork{Do: do, Queue: do == RemoteCreate}))
 }
 
 // waits tells whether the task is in a queue.
@@ -347,11 +358,9 @@ func (r *run) enqueue() {
 	switch {
 	case target != "" && r.task.Remote.State == "":
 		r.task.Remote = core.Remote{Platform: target, State: core.RemoteRequested}
-		r.remotely(RemoteCreate)
+		r.remotely(RemoteCreate, 0)
 	case target != "" && r.task.Remote.State == core.RemoteFailed: // a workflow that comes back here must not ask without end
-		if r.remotely(RemoteCreate); len(r.outbox) > 0 {
-			r.outbox[len(r.outbox)-1].DueMs += refusedPause.Milliseconds()
-		}
+		r.remotely(RemoteCreate, refusedPause)
 	}
 }
 

@@ -131,7 +131,7 @@ func (r *run) apply(f flow.Effect) {
 			r.enqueue()
 		}
 	case flow.Run:
-		r.failed = errors.Join(r.failed, r.later(KindOperation, "", OperationWork{Run: *f.Run}))
+		r.failed = errors.Join(r.failed, r.later(KindOperation, "", 0, OperationWork{Run: *f.Run}))
 	case flow.Pop:
 		r.show(f.Pop)
 	case flow.LeaveQueue:
@@ -159,7 +159,7 @@ func (r *run) terminate() {
 	r.cursor = flow.Cursor{At: -1}
 	r.emit(core.Terminated, nil)
 	if state := r.task.Remote.State; state == core.RemoteRequested || state == core.RemoteOpen {
-		r.remotely(RemoteEnd)
+		r.remotely(RemoteEnd, 0)
 	}
 	if r.flow == nil {
 		return
@@ -169,7 +169,7 @@ func (r *run) terminate() {
 		if ending.Err != nil {
 			work.Error = ending.Err.Error()
 		}
-		r.failed = errors.Join(r.failed, r.later(KindOperation, "", work))
+		r.failed = errors.Join(r.failed, r.later(KindOperation, "", 0, work))
 	}
 }
 

@@ -13,6 +13,17 @@ func (tx *Tx) InsertAlias(ctx context.Context, tenant, platform, alias, taskID s
 	return tx.TaskOfAlias(ctx, tenant, platform, alias)
 }
 
+// LockName lets nobody else lock a task's name on a platform until the
+// transaction ends, whether or not a task has it. Who links the name and who
+// hears of it both do so first: else each may miss the other.
+func (tx *Tx) LockName(ctx context.Context, tenant, platform, alias string) error {
+	if tx.db.sqlite { // one writer at a time
+		return nil
+	}
+	_, err := tx.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", tenant+"\n"+platform+"\n"+alias)
+	return err
+}
+
 const selectAlias = "SELECT task_id FROM aliases WHERE tenant = ? AND platform = ? AND alias = ?"
 
 // TaskOfAlias returns the id of the task that has a name on a platform; NotFound

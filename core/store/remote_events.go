@@ -13,18 +13,19 @@ type RemoteEvent struct {
 	Key        []byte
 	RemoteID   string `db:"remote_id"` // of the task, there
 	Kind       string
-	AtMs       int64  `db:"at_ms"` // on the platform's clock
+	AtMs       int64  `db:"at_ms"` // on the platform's clock; 0 if it did not tell
 	Agent      string // "" if none
 	Reason     string // "" if none
+	Variables  string // JSON; "" if none
 	ReceivedMs int64  `db:"received_ms"`
 }
 
-const remoteEventColumns = "tenant, platform, key, remote_id, kind, at_ms, agent, reason, received_ms"
+const remoteEventColumns = "tenant, platform, key, remote_id, kind, at_ms, agent, reason, variables, received_ms"
 
 // InsertRemoteEvent keeps an event and tells whether it is new.
 func (tx *Tx) InsertRemoteEvent(ctx context.Context, e RemoteEvent) (inserted bool, err error) {
-	n, err := tx.exec(ctx, "INSERT INTO remote_events ("+remoteEventColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		e.Tenant, e.Platform, e.Key, e.RemoteID, e.Kind, e.AtMs, e.Agent, e.Reason, e.ReceivedMs)
+	n, err := tx.exec(ctx, "INSERT INTO remote_events ("+remoteEventColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		e.Tenant, e.Platform, e.Key, e.RemoteID, e.Kind, e.AtMs, e.Agent, e.Reason, e.Variables, e.ReceivedMs)
 	return n == 1, err
 }
 

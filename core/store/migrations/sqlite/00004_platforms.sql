@@ -58,6 +58,7 @@ CREATE TABLE remote_events (
     at_ms       INTEGER NOT NULL,
     agent       TEXT   NOT NULL,
     reason      TEXT   NOT NULL,
+    variables   TEXT   NOT NULL,         -- JSON; '' if none
     received_ms INTEGER NOT NULL,
     PRIMARY KEY (tenant, platform, key)
 ) WITHOUT ROWID;
