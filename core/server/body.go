@@ -24,6 +24,15 @@ type readBody struct {
 // Close does nothing: the body is in memory.
 func (*readBody) Close() error { return nil }
 
+// overlong is a body that says itself that it is above the limit: the route that
+// wants it answers so in its own form.
+type overlong struct{ limit int64 }
+
+func (b overlong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: b.limit} }
+
+// Close does nothing: the connection is cut, and nobody reads what still comes.
+func (overlong) Close() error { return nil }
+
 // ReadBody returns the request's body as it was sent; it may be called more
 // than once. The bytes are the request's own, must not be changed, and may be
 // kept. Errors are Invalid, with status 413 above the limit and 408 for a
@@ -35,6 +44,9 @@ func ReadBody(c echo.Context) ([]byte, error) {
 		return nil, nil
 	case *readBody:
 		return b.data, nil
+	case overlong:
+		c.Response().Header().Set("Connection", "close") // else net/http may read it before it sends the answer
+		return nil, tooLarge(b.limit)
 	}
 	data, err := readAll(r)
 	if err != nil {

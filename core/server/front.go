@@ -99,7 +99,7 @@ func (s *Server) refuse(c echo.Context) error {
 	case encoded(r.Header["Content-Encoding"]):
 		return status(http.StatusUnsupportedMediaType, "Encoded bodies are not accepted.")
 	case r.ContentLength > s.maxBody:
-		return tooLarge(s.maxBody)
+		r.Body = overlong{s.maxBody}
 	case r.ContentLength < 0:
 		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, s.maxBody)
 	}
