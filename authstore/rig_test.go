@@ -99,6 +99,7 @@ const nodesFile = `
 nodes:
   - {node: call-acme, title: Call Acme, versions: ["1.0"], integration: acme, authorization: Pinned}
   - {node: create-task, title: Create Task, versions: ["1.0"], integration: acme, authorization: Night}
+  - {node: create-task, id: create-task-old, title: Create Task, versions: ["0.9"], integration: acme, authorization: Night}
 `
 
 // provider is an authorization server with an API, and the way to it.

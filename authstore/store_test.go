@@ -264,7 +264,12 @@ func TestDefaults(t *testing.T) {
 		require.NoError(t, h.MakeDefault(ctx, tenant, all.ID, ""))
 		require.Equal(t, []string{""}, h.get(t, all.ID).DefaultFor)
 		require.Equal(t, []string{"create-task"}, h.get(t, node.ID).DefaultFor)
-		for asked, want := range map[string]integration.Authorization{"": all, "other": all, "create-task": node} {
+		entry, ok := h.live.Load().Node("create-task", "0.9") // older versions have a default of their own
+		require.True(t, ok)
+		old := h.authorized(t, "machine", "Old")
+		require.NoError(t, h.MakeDefault(ctx, tenant, old.ID, entry.ID))
+		require.Equal(t, []string{"create-task-old"}, h.get(t, old.ID).DefaultFor)
+		for asked, want := range map[string]integration.Authorization{"": all, "other": all, "create-task": node, entry.ID: old} {
 			stamp, accepted, err := h.call(t, outbound.Credential{Tenant: tenant, Integration: "acme", Node: asked})
 			require.NoError(t, err)
 			require.True(t, accepted)

@@ -174,6 +174,15 @@ func TestMakeDefault(t *testing.T) {
 	ann.post(all + "/wait/default")
 	require.Contains(t, ann.get("/console/integrations/acme").body, "Only an authorized one can be the default.")
 	require.Equal(t, http.StatusBadRequest, ann.post(all+"/good/default", "node", "nothing").status)
+
+	// Versions of a node with an entry of their own have a default of their own.
+	page := ann.get("/console/integrations/acme").body
+	require.Contains(t, page, `<option value="find-parcel-old">Find Parcel 0.9</option>`)
+	require.Contains(t, page, `id="uses-find-parcel-old"`, "the default of all")
+	ann.post(all+"/good/default", "node", "find-parcel-old")
+	page = ann.get("/console/integrations/acme").body
+	require.Contains(t, page, "is now the default for Find Parcel 0.9.")
+	require.Contains(t, page, "Default · Find Parcel 0.9")
 }
 
 func TestWhatTheFormPostsComesFromTheBody(t *testing.T) {

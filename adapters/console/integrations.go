@@ -150,7 +150,7 @@ func nodeTitle(nodes []integration.Node, id string) string {
 	}
 	for _, n := range nodes {
 		if n.ID == id {
-			return n.Title
+			return n.Label
 		}
 	}
 	return id

@@ -144,6 +144,7 @@ grants:
   - {node: send-parcel, title: Send Parcel, versions: ["1.2", "1.0"], integration: acme}
   - {node: find-parcel, title: Find Parcel, versions: ["1.0"], integration: acme, authorization: Special}
   - {node: set-variable, title: Set Variable, versions: ["1.7"], integration: webex-contact-center}
+  - {node: find-parcel, id: find-parcel-old, title: Find Parcel, versions: ["0.9"], integration: acme}
 `,
 }
 
