@@ -28,7 +28,7 @@ var when = map[cause]string{
 	causeCreated:        "a new conversation and its task were made",
 	causeReopened:       "the conversation was opened again, with a new task",
 	causeAppended:       "the message went to the open task of the conversation",
-	causeInvalid:        "a field is missing, too long or of the wrong form",
+	causeInvalid:        "a field is missing, too long or of the wrong form, or the body is too large",
 	causeChoice:         "the address names no node, or none of its methods",
 	causeUnauthorized:   "the key is wrong (401) or its user may not do this (403); or the node has no valid authorization, or Webex refuses it",
 	causeTimeout:        "there was no last word in time",
@@ -46,6 +46,15 @@ var when = map[cause]string{
 	causeRefusedUnknown: "Webex answered 404",
 	causeRefusedState:   "Webex answered 409, 410 or 412",
 	causeNever:          "listed by the vendor, who does not say when; the hub does not answer it",
+}
+
+// whenInVersion is when for the words of versions: those count once the body is
+// read, and nobody reads the body of a caller whose key is refused.
+func whenInVersion(why cause) string {
+	if why == causeUnauthorized {
+		return "the key's user may not do this with the task or the service (403); or the node has no valid authorization, or Webex refuses it"
+	}
+	return when[why]
 }
 
 // outcomesOf lists the words of a method and what they mean, those that are not
@@ -93,7 +102,7 @@ func guideOfNodes() string {
 					if words[word] == nil {
 						reasons = append(reasons, word)
 					}
-					words[word] = append(words[word], when[why])
+					words[word] = append(words[word], whenInVersion(why))
 				}
 			}
 			for _, word := range reasons {

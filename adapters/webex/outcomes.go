@@ -141,19 +141,19 @@ var methods = []method{
 		}}},
 	},
 	{
-		Node: "close-task", Name: "close", NodeTitle: "Close Task", Title: "Close Task on WxCC", Versions: []string{"1.1", "1.0"}, Async: true,
+		Node: "close-task", Name: "close", NodeTitle: "Close Task", Title: "Close Task on WxCC", Versions: []string{"2.5", "2.4", "1.1", "1.0"}, Async: true,
 		Fields:  []string{"taskId*", "conversationId*", "mediaType*"},
 		Aliases: map[string]string{"mediaresourceid": "conversationId"}, // one thing, by two names of the vendor
 		Words:   words("Success", "Error", map[cause]string{causeInternal: "Error"}),
 	},
 	{
-		Node: "close-task", Name: "accept", NodeTitle: "Close Task", Title: "Close Task Accept", Versions: []string{"1.1", "1.0"}, Async: true,
+		Node: "close-task", Name: "accept", NodeTitle: "Close Task", Title: "Close Task Accept", Versions: []string{"2.5", "2.4", "1.1", "1.0"}, Async: true,
 		Fields:  []string{"taskId*", "queueId", "mediaResourceId*", "mediaType*"},
 		Aliases: map[string]string{"conversationid": "mediaResourceId"},
 		Words:   words("Success", "Error", map[cause]string{causeInternal: "Error"}),
 	},
 	{
-		Node: "close-task", Name: "reject", NodeTitle: "Close Task", Title: "Close Task Reject", Versions: []string{"1.1", "1.0"}, Async: true,
+		Node: "close-task", Name: "reject", NodeTitle: "Close Task", Title: "Close Task Reject", Versions: []string{"2.5", "2.4", "1.1", "1.0"}, Async: true,
 		Fields:  []string{"taskId*", "agentId*", "queueId", "mediaResourceId*", "mediaType*", "reason*", "reasonCode*"},
 		Aliases: map[string]string{"conversationid": "mediaResourceId"},
 		Words:   words("Success", "Error", map[cause]string{causeInternal: "Error"}),

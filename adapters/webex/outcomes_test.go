@@ -81,7 +81,8 @@ func TestOutcomesAreTheVendors(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../../shared/contracts/webex-nodes.json")
 	if os.IsNotExist(err) {
-		return // only where the contracts lie beside the checkout
+		t.Log("the vendor's contracts do not lie beside this checkout: the words are not compared with them")
+		return
 	}
 	require.NoError(t, err)
 	var contract struct {

@@ -140,6 +140,7 @@ type nodeRig struct {
 
 	mu      sync.Mutex
 	fail    func() error // what befalls the engine
+	asked   outbound.Credential // last
 	answers map[string]func(ctx context.Context, r operation.Request) (any, error)
 	ran     []operation.Request
 	runs    []execution.Run
@@ -173,7 +174,8 @@ type loaded struct {
 // shipped are the mapping files as they are shipped, read once for all tests.
 var shipped = sync.OnceValues(func() (loaded, error) { return load() })
 
-// load reads the shipped mapping files with some texts of the directory replaced.
+// load reads the shipped mapping files with some texts of the directory, or of the
+// nodes, replaced.
 func load(change ...string) (l loaded, err error) {
 	files := fstest.MapFS{}
 	err = fs.WalkDir(mappings.FS, ".", func(path string, d fs.DirEntry, err error) error {
@@ -181,7 +183,7 @@ func load(change ...string) (l loaded, err error) {
 			return err
 		}
 		data, err := fs.ReadFile(mappings.FS, path)
-		if path == "directory/contoso.yaml" {
+		if path == "directory/contoso.yaml" || path == "webex/nodes.yaml" {
 			data = []byte(strings.NewReplacer(change...).Replace(string(data)))
 		}
 		files[path] = &fstest.MapFile{Data: data, Mode: 0o644}
@@ -284,6 +286,9 @@ func (r *nodeRig) Authenticate(req *http.Request, adapter string) (core.Caller, 
 
 // Connection knows the default authorization and one that is named Good.
 func (r *nodeRig) Connection(_ context.Context, c outbound.Credential) (integration.Connection, error) {
+	r.mu.Lock()
+	r.asked = c
+	r.mu.Unlock()
 	if c.Name == "Good" || c.Name == "" && r.authorized.Load() {
 		return integration.Connection{Base: "https://api.example"}, nil
 	}
