@@ -79,13 +79,13 @@ func TestHerdAtASlowProvider(t *testing.T) {
 	t.Parallel()
 	p, hubs, _ := replicas(t)
 	for _, h := range hubs {
-		h.lease = 200 * time.Millisecond
+		h.lease = time.Second
 	}
 	first := p.TokenCalls()["ok"]
 	p.clock.Advance(time.Hour)
 	_, release := p.HoldTokens()
 	defer release()
-	late := time.AfterFunc(time.Second, release)
+	late := time.AfterFunc(3*time.Second, release)
 	defer late.Stop()
 	require.Empty(t, herd(t, hubs, 50))
 	require.Equal(t, map[string]int{"ok": first + 1}, p.TokenCalls())

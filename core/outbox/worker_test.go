@@ -81,25 +81,30 @@ func TestWhatADeadWorkerLeftIsDone(t *testing.T) {
 func TestAStoppedWorkerGivesBackWhatItCouldNotDo(t *testing.T) {
 	both(t, func(r *rig) {
 		r.send(store.OutboxItem{Kind: "k", Payload: []byte("slow")}, store.OutboxItem{Kind: "k", Payload: []byte("quick")})
+		const grace = 50 * time.Millisecond
 		began, stopping := make(chan string, 2), make(chan struct{})
+		ended := make(chan time.Time, 1)
 		w := r.worker(r.db, only(func(ctx context.Context, it store.OutboxItem) outbox.Verdict {
 			began <- it.ID
 			if string(it.Payload) == "quick" {
 				<-stopping
-				return outbox.Verdict{Done: ctx.Err() == nil}
+				return outbox.Verdict{Done: true} // which is written even after the grace
 			}
 			<-ctx.Done()
+			ended <- time.Now()
 			return outbox.Verdict{Wait: time.Hour}
 		}))
-		w.SetGrace(50 * time.Millisecond)
+		w.SetGrace(grace)
 		ctx, cancel := context.WithCancel(r.t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { w.Run(ctx) })
 		<-began
 		<-began
+		stops := time.Now()
 		cancel()
 		close(stopping)
 		running.Wait()
+		require.GreaterOrEqual(r.t, (<-ended).Sub(stops), grace)
 
 		r.depth(1)
 		r.waiting(noon)
