@@ -148,8 +148,7 @@ func (e *errand) text(name string) string {
 
 // may lets a caller touch the tasks of services that are the caller's.
 func (e *errand) may(t *core.Task) error {
-	service, _ := e.tenant.Service(t.Service.UPN)
-	return e.tenant.MayRunTasks(e.user, service)
+	return e.tenant.MayRunTask(e.user, t)
 }
 
 // change checks the input and returns what is to be done; nil for nothing.

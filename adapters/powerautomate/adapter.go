@@ -69,23 +69,12 @@ type caller struct {
 	user   *directory.User
 }
 
-// caller authenticates a request. A credential outlives its user; the user must
-// still be in the directory.
+// caller authenticates a request.
 func (a *Adapter) caller(c echo.Context) (caller, error) {
-	who, err := a.o.Callers.Authenticate(c.Request(), Platform)
+	who, err := server.Authenticate(c, c.Request(), a.o.Callers, Platform, server.CallerTime)
 	if err != nil {
 		return caller{}, err
 	}
-	server.SetCaller(c, who)
 	tenant, user, err := a.o.Directory().Caller(who)
 	return caller{tenant, user}, err
-}
-
-// connected is caller for whoever may use the connector at all.
-func (a *Adapter) connected(c echo.Context) (caller, error) {
-	who, err := a.caller(c)
-	if err == nil {
-		err = who.tenant.MayConnect(who.user)
-	}
-	return who, err
 }

@@ -12,7 +12,7 @@ import (
 // list serves a bare array for the fields of the flow designer.
 func (a *Adapter) list(items func(caller) any) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		who, err := a.connected(c)
+		who, err := a.caller(c)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func taskDirections(caller) any { return nameValues(core.Directions) }
 func distributionPriorities(caller) any { return nameValues(core.Priorities) }
 
 func (a *Adapter) testConnection(c echo.Context) error {
-	if _, err := a.connected(c); err != nil {
+	if _, err := a.caller(c); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusOK)

@@ -132,7 +132,7 @@ func (a *Adapter) updateTask(c echo.Context) error {
 		changes.Customer = in.Customer.apply
 	}
 	err = a.o.Engine.Update(c.Request().Context(), id, changes, key, func(t *core.Task) error {
-		if err := who.mayChange(t); err != nil {
+		if err := who.tenant.MayRunTask(who.user, t); err != nil {
 			return err
 		}
 		return in.room(t)
@@ -169,27 +169,12 @@ func (a *Adapter) removeExternalTask(c echo.Context) error {
 	}
 	err = a.o.Engine.Remove(c.Request().Context(), id, key, func(t *core.Task) error {
 		if t.Modality != core.ExternalTask {
-			return noTask(t.ID)
+			return core.Errorf(core.NotFound, "there is no task with id %q", t.ID) // as the engine says it
 		}
-		return who.mayChange(t)
+		return who.tenant.MayRunTask(who.user, t)
 	})
 	if err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusOK)
-}
-
-// mayChange returns nil when the caller may change a task. Another tenant's
-// task is as if it were not there.
-func (c caller) mayChange(t *core.Task) error {
-	if t.Tenant != c.tenant.Name {
-		return noTask(t.ID)
-	}
-	service, _ := c.tenant.Service(t.Service.UPN)
-	return c.tenant.MayRunTasks(c.user, service)
-}
-
-// noTask is the engine's own error for an id that does not exist.
-func noTask(id string) error {
-	return core.Errorf(core.NotFound, "there is no task with id %q", id)
 }

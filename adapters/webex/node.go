@@ -132,8 +132,7 @@ func (a *Adapter) perform(ctx context.Context, k *call) (done result, err error)
 	return done, err
 }
 
-// identify finds out who calls. A credential outlives its user: the user must
-// still be in the directory, with a role that may connect.
+// identify finds out who calls.
 func (a *Adapter) identify(c echo.Context, k *call) error {
 	who, err := server.Authenticate(c, c.Request(), a.o.Callers, Platform, server.CallerTime)
 	if err != nil {
@@ -145,10 +144,8 @@ func (a *Adapter) identify(c echo.Context, k *call) error {
 // person looks a caller up in one snapshot of the directory.
 func (a *Adapter) person(k *call, who core.Caller) (err error) {
 	k.who = who
-	if k.tenant, k.user, err = a.o.Directory().Caller(who); err != nil {
-		return err
-	}
-	return k.tenant.MayConnect(k.user)
+	k.tenant, k.user, err = a.o.Directory().Caller(who)
+	return err
 }
 
 // reply answers a call that failed.

@@ -58,6 +58,16 @@ func (t *Tenant) MayRunTasks(user *User, service *Service) error {
 	return t.mayServe(conversations, user, service)
 }
 
+// MayRunTask is MayRunTasks for the service of the task. Another tenant's task is
+// NotFound, as if it were not there.
+func (t *Tenant) MayRunTask(user *User, task *core.Task) error {
+	if task.Tenant != t.Name {
+		return core.Errorf(core.NotFound, "there is no task with id %q", task.ID)
+	}
+	service, _ := t.Service(task.Service.UPN)
+	return t.MayRunTasks(user, service)
+}
+
 // MayScheduleCalls returns nil when the user may see and change the scheduled
 // outbound calls of the service, else a Forbidden error with the reason.
 func (t *Tenant) MayScheduleCalls(user *User, service *Service) error {
@@ -68,12 +78,13 @@ func (t *Tenant) MayScheduleCalls(user *User, service *Service) error {
 // tenant's address books, else a Forbidden error with the reason.
 func (t *Tenant) MayKeepAddressBooks(user *User) error { return t.mayAll(addressBooks, user) }
 
-// Caller returns whom a credential stands for, in one snapshot of the directory:
-// a credential outlives its user. The error is Forbidden.
+// Caller returns whom a credential stands for, in one snapshot of the directory. A
+// credential outlives its user: the error is Forbidden, with the reason, for one
+// who is not in the directory any more or may not use the connector at all.
 func (d *Directory) Caller(who core.Caller) (*Tenant, *User, error) {
 	if tenant, ok := d.Tenant(who.Tenant); ok {
 		if user, ok := tenant.User(who.UPN); ok {
-			return tenant, user, nil
+			return tenant, user, tenant.MayConnect(user)
 		}
 	}
 	return nil, nil, core.Errorf(core.Forbidden, "the user of the credential is not in the directory any more")

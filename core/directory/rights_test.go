@@ -189,3 +189,44 @@ func TestAcceptsExternalTasks(t *testing.T) {
 		require.Equal(t, core.Invalid, core.KindOf(err))
 	}
 }
+
+// TestTasksAndCallers: another tenant's task is as if it were not there, and a
+// credential counts as long as its user may connect.
+func TestTasksAndCallers(t *testing.T) {
+	t.Parallel()
+	d, findings := directory.Load(read(t, map[string]string{"p": people}))
+	require.Empty(t, texts(findings))
+	for _, c := range []struct {
+		user, tenant, service string
+		want                  core.Kind // of the task; empty: it may be run
+		text                  string    // of the caller; empty: may connect
+	}{
+		{"admin", "p", "own", "", ""},
+		{"admin", "q", "own", core.NotFound, ""},
+		{"owner", "p", "own", "", ""},
+		{"owner", "p", "other", core.Forbidden, ""},
+		{"owner", "p", "unknown", core.Forbidden, ""},
+		{"agent", "p", "own", core.Forbidden, "agent@p.example is not Tenant Admin or OU Admin or Service Owner or Team Owner Limited"},
+		{"agent", "q", "own", core.NotFound, "agent@p.example is not Tenant Admin or OU Admin or Service Owner or Team Owner Limited"},
+		{"gone", "p", "own", core.Forbidden, "the user of the credential is not in the directory any more"},
+	} {
+		p, user, err := d.Caller(core.Caller{Tenant: "p", UPN: c.user + "@p.example"})
+		if c.text == "" {
+			require.NoError(t, err)
+		} else {
+			require.EqualError(t, err, c.text)
+			require.Equal(t, core.Forbidden, core.KindOf(err))
+		}
+		if p == nil {
+			continue
+		}
+		err = p.MayRunTask(user, &core.Task{ID: "t1", Tenant: c.tenant, Service: core.ServiceRef{UPN: c.service + "@p.example"}})
+		require.Equal(t, c.want == "", err == nil, "%v: %v", c, err)
+		if err != nil {
+			require.Equal(t, c.want, core.KindOf(err), "%v: %v", c, err)
+		}
+		if c.want == core.NotFound {
+			require.EqualError(t, err, `there is no task with id "t1"`)
+		}
+	}
+}
