@@ -256,7 +256,7 @@ func TestManual(t *testing.T) {
 	require.Empty(t, findings)
 	c, findings := integration.Load(set)
 	require.Empty(t, findings)
-	require.Len(t, c.Nodes("parcelpost"), 2)
+	require.Len(t, c.Nodes("parcelpost"), 3)
 	operations, findings := operation.Load(set, c)
 	require.Empty(t, findings)
 	op, ok := operations.Operation("parcelpost", "find-parcels")
