@@ -44,7 +44,7 @@ func TestContoso(t *testing.T) {
 	for _, u := range contoso.Users() {
 		roles[strings.TrimSuffix(u.UPN, "@contoso.example")] = u.Roles
 		if u.Has(directory.Agent) {
-			require.True(t, u.Takes(core.ExternalTask), u.UPN)
+			require.Contains(t, u.Modalities, core.ExternalTask, u.UPN)
 		}
 	}
 	require.Equal(t, map[string][]directory.Role{

@@ -123,8 +123,7 @@ func (in *registration) subscription(who caller, p *problems) (delivery.Subscrip
 // from another tenant's triggers.
 func (a *Adapter) deleteTaskEventsTrigger(c echo.Context) error {
 	tenant := ""
-	if who, err := a.o.Callers.Authenticate(c.Request(), Platform); err == nil {
-		server.SetCaller(c, who)
+	if who, err := server.Authenticate(c, c.Request(), a.o.Callers, Platform, server.CallerTime); err == nil {
 		tenant = who.Tenant
 	}
 	if err := a.o.Triggers.Unsubscribe(c.Request().Context(), c.Param("triggerId"), tenant); err != nil {

@@ -3,9 +3,7 @@ package webex
 import (
 	"cmp"
 	"math"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -116,7 +114,7 @@ func (d *details) read(p *problems, r *request) {
 	d.AppID = get("appId")
 	d.Message = conversation.Message{
 		Channel: keys.Kind, Customer: get(keys.Customer), Address: get(keys.Address), Thread: get(keys.Thread),
-		CustomerName: get(keys.NameOfOne), At: timeOf(values["timestamp"]),
+		CustomerName: get(keys.NameOfOne),
 	}
 	text := "message"
 	if keys.Kind == conversation.Email {
@@ -193,25 +191,4 @@ func header(v any, name string) string {
 		}
 	}
 	return ""
-}
-
-// timeOf reads when a message was written, in milliseconds or seconds since 1970
-// or as RFC 3339; the zero time when nobody can tell.
-func timeOf(v any) time.Time {
-	text, _ := scalar(v)
-	text = strings.TrimSpace(text)
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
-		if n < 100_000_000_000 {
-			n *= 1000
-		}
-		if n < 100_000_000_000_000 {
-			return time.UnixMilli(n).UTC()
-		}
-		return time.Time{}
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}
-	}
-	return at.UTC()
 }

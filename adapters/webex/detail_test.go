@@ -58,12 +58,12 @@ func TestDetailsOfMessages(t *testing.T) {
 		{
 			"live chat",
 			map[string]any{"userId": "u", "appId": "a", "threadId": 7, "message": "Hi\x00 there\n", "customerName": "Zoë\r\n Z", "timestamp": at.UnixMilli()},
-			conversation.Message{Channel: conversation.Chat, Customer: "u", Address: "a", Thread: "7", Text: "Hi there\n", CustomerName: "Zoë Z", At: at},
+			conversation.Message{Channel: conversation.Chat, Customer: "u", Address: "a", Thread: "7", Text: "Hi there\n", CustomerName: "Zoë Z"},
 		},
 		{
 			"SMS",
 			map[string]any{"serviceNumber": "+41", "senderNumber": "+44", "message": "Hi", "timestamp": "2026-01-02T04:04:05+01:00"},
-			conversation.Message{Channel: conversation.Social, Customer: "+44", Address: "+41", Text: "Hi", At: at},
+			conversation.Message{Channel: conversation.Social, Customer: "+44", Address: "+41", Text: "Hi"},
 		},
 		{
 			"WhatsApp",
@@ -73,7 +73,7 @@ func TestDetailsOfMessages(t *testing.T) {
 		{
 			"apple",
 			map[string]any{"appId": "a", "abcUserId": "u", "customerName": "", "message": "Hi", "Timestamp": at.Unix()},
-			conversation.Message{Channel: conversation.Social, Customer: "u", Address: "a", Text: "Hi", At: at},
+			conversation.Message{Channel: conversation.Social, Customer: "u", Address: "a", Text: "Hi"},
 		},
 		{
 			"email",

@@ -113,14 +113,12 @@ func (b *book) open(row *store.Subscription) *known {
 
 // SubscriptionState is a tenant's subscription for people. It holds no secret.
 type SubscriptionState struct {
-	ID       string
-	Org      string // empty: not known
-	URL      string
-	Status   string // pending, active, inactive, failed
-	Error    string // of the last check
-	Checking bool   // right now
+	Org    string // empty: not known
+	URL    string
+	Status string // pending, active, inactive, failed
+	Error  string // of the last check
 
-	Checked, LastEvent, Compared time.Time // zero: never
+	Checked, LastEvent, Compared time.Time // zero: never, or right now
 	Comparison                   string    // what came of the last comparison
 	OldSecretUntil               time.Time // zero: the secret is the first; when it has passed, the old one is not taken any more
 	Created                      time.Time
@@ -144,13 +142,14 @@ func (k *Keeper) State(ctx context.Context, tenant string) (SubscriptionState, b
 		return SubscriptionState{}, false
 	}
 	state := SubscriptionState{
-		ID: s.ID, Org: s.Org, URL: s.URL, Status: s.Status, Error: s.Error,
+		Org: s.Org, URL: s.URL, Status: s.Status, Error: s.Error,
 		LastEvent: timeOrNone(s.EventMs), Compared: timeOrNone(s.ComparedMs), Comparison: s.Compared,
 		OldSecretUntil: timeOrNone(s.OldUntilMs), Created: timeOrNone(s.CreatedMs),
 	}
-	// The database's clock may be a little ahead of this one.
+	// One in the future is being checked. The database's clock may be a little ahead
+	// of this one.
 	if state.Checked = timeOrNone(s.CheckedMs); state.Checked.After(k.o.Clock.Now().Add(saveTime)) {
-		state.Checked, state.Checking = time.Time{}, true
+		state.Checked = time.Time{}
 	}
 	return state, true
 }

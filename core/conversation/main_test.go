@@ -106,10 +106,9 @@ func (r *rig) resolve(tb require.TestingT, m conversation.Message) conversation.
 }
 
 // texts returns what a task was given.
-func (r *rig) texts(t *testing.T, taskID string) []string {
-	t.Helper()
-	task, err := r.db.Task(t.Context(), taskID)
-	require.NoError(t, err)
+func (r *rig) texts(tb require.TestingT, taskID string) []string {
+	task, err := r.db.Task(context.Background(), taskID)
+	require.NoError(tb, err)
 	return strings.Split(string(task.Data), "|")
 }
 

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
-	"time"
 
 	"tandem/core"
 )
@@ -35,7 +34,6 @@ type Message struct {
 	Subject      string // of an e-mail
 	Text         string
 	CustomerName string
-	At           time.Time // when it was written, as the channel says
 }
 
 // check returns Invalid for a message that would share its conversation with

@@ -31,7 +31,6 @@ type Resolved struct {
 	Operation      Operation
 	TaskID         string // as Tasks named it
 	ConversationID string
-	Repeated       bool // the answer of an earlier call with the same transaction
 }
 
 // Tasks makes the tasks of conversations and gives them messages, in the
@@ -83,7 +82,7 @@ func (r *Room) resolveIn(ctx context.Context, tx *store.Tx, m Message) (Resolved
 	if m.TransID != "" {
 		known, err := tx.ConversationMessage(ctx, m.Tenant, m.transKey())
 		if err == nil {
-			return Resolved{Operation(known.Operation), known.TaskID, known.ConversationID, true}, nil
+			return Resolved{Operation(known.Operation), known.TaskID, known.ConversationID}, nil
 		}
 		if core.KindOf(err) != core.NotFound {
 			return Resolved{}, err

@@ -116,7 +116,6 @@ func follow(t *testing.T, r *rig, steps []step) {
 		res := r.resolve(t, s.m)
 		r.clock.Advance(time.Minute)
 		require.Equal(t, s.operation, res.Operation, "step %d", i)
-		require.False(t, res.Repeated)
 		conversations[i] = res.ConversationID
 		require.Equal(t, conversations[s.like], res.ConversationID, "step %d", i)
 		for j := range i {
@@ -151,7 +150,6 @@ func TestTheSameTransactionAgain(t *testing.T) {
 		require.Equal(t, reopened, third.Operation)
 
 		r.clock.Advance(25 * time.Hour)
-		first.Repeated, second.Repeated, third.Repeated = true, true, true
 		for id, want := range map[string]conversation.Resolved{"1": first, "2": second, "3": third} {
 			m.TransID = id
 			require.Equal(t, want, r.resolve(t, m))
@@ -160,12 +158,12 @@ func TestTheSameTransactionAgain(t *testing.T) {
 		require.Len(t, r.texts(t, third.TaskID), 1)
 
 		m.Tenant = "fabrikam"
-		require.False(t, r.resolve(t, m).Repeated, "another tenant's transactions are its own")
+		require.NotEqual(t, third.ConversationID, r.resolve(t, m).ConversationID, "another tenant's transactions are its own")
 		mail := email("ann", "box", "", "5", "")
 		mail.TransID = "4"
-		require.False(t, r.resolve(t, mail).Repeated)
+		require.Equal(t, created, r.resolve(t, mail).Operation)
 		mail.TransID = "5"
-		require.False(t, r.resolve(t, mail).Repeated, "a Message-ID is no transaction")
+		require.Equal(t, appended, r.resolve(t, mail).Operation, "a Message-ID is no transaction")
 	})
 }
 
@@ -192,23 +190,18 @@ func TestManyAtOnceMakeOneConversation(t *testing.T) {
 				close(start)
 				wg.Wait()
 				require.NoError(t, errors.Join(errs...))
-				operations, repeated := map[conversation.Operation]int{}, 0
+				operations := map[conversation.Operation]int{}
 				for _, res := range found {
 					require.Equal(t, found[0].ConversationID, res.ConversationID)
 					require.Equal(t, found[0].TaskID, res.TaskID)
 					operations[res.Operation]++
-					if res.Repeated {
-						repeated++
-					}
 				}
 				if name == "one call" {
 					require.Equal(t, map[conversation.Operation]int{created: calls}, operations)
-					require.Equal(t, calls-1, repeated)
 					require.Len(t, r.texts(t, found[0].TaskID), 1)
 					return
 				}
 				require.Equal(t, map[conversation.Operation]int{created: 1, appended: calls - 1}, operations)
-				require.Zero(t, repeated)
 				require.Len(t, r.texts(t, found[0].TaskID), calls)
 				require.Equal(t, calls, r.conversation(t, found[0].ConversationID, "1").Messages)
 			})
@@ -265,11 +258,10 @@ func TestACallWaitsForTheOneBefore(t *testing.T) {
 				first := r.resolve(t, m)
 				require.NoError(t, <-errs)
 				require.Equal(t, c.want, first.Operation)
-				repeated := c.trans != ""
 				require.Equal(t, conversation.Resolved{
-					Operation: c.then, TaskID: first.TaskID, ConversationID: first.ConversationID, Repeated: repeated,
+					Operation: c.then, TaskID: first.TaskID, ConversationID: first.ConversationID,
 				}, <-second)
-				if texts++; !repeated {
+				if texts++; c.trans == "" {
 					texts++
 				}
 				require.Len(t, r.texts(t, first.TaskID), texts)
@@ -289,7 +281,7 @@ func TestAFailedTaskLeavesNothing(t *testing.T) {
 		r.fail = nil
 		res := r.resolve(t, m)
 		require.Equal(t, created, res.Operation)
-		require.False(t, res.Repeated)
+		require.Len(t, r.texts(t, res.TaskID), 1)
 
 		r.fail, m.TransID = fault, "2"
 		_, err = r.Resolve(t.Context(), m)
@@ -318,20 +310,22 @@ func TestAConversationThatNeverRestsForgetsOldMessages(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		m := social("ann", "shop")
 		m.TransID = "first"
-		r.resolve(t, m)
+		task := r.resolve(t, m).TaskID
+		repeated := func(trans string) bool {
+			before := len(r.texts(t, task))
+			m.TransID = trans
+			require.Equal(t, task, r.resolve(t, m).TaskID)
+			return len(r.texts(t, task)) == before
+		}
 		r.clock.Advance(conversation.Keep + time.Second)
 		for i := range 62 {
 			m.TransID = fmt.Sprint(i)
 			r.resolve(t, m)
 		}
-		m.TransID = "first"
-		require.True(t, r.resolve(t, m).Repeated)
-		m.TransID = "64th"
-		r.resolve(t, m)
-		m.TransID = "first"
-		require.False(t, r.resolve(t, m).Repeated)
-		m.TransID = "0"
-		require.True(t, r.resolve(t, m).Repeated)
+		require.True(t, repeated("first"))
+		require.False(t, repeated("64th"))
+		require.False(t, repeated("first"))
+		require.True(t, repeated("0"))
 	})
 }
 

@@ -143,9 +143,6 @@ func (u *User) Ref() core.UserRef { return core.UserRef{ID: u.ID, UPN: u.UPN, Em
 // Has tells whether the user has the role.
 func (u *User) Has(r Role) bool { return slices.Contains(u.Roles, r) }
 
-// Takes tells whether tasks of the modality may be offered to the user.
-func (u *User) Takes(m core.Modality) bool { return slices.Contains(u.Modalities, m) }
-
 // Service is what tasks are for.
 type Service struct {
 	Tenant      string // name of the tenant

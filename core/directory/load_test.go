@@ -116,8 +116,8 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, core.UserRef{ID: admin.ID, UPN: "Admin@acme.example", Email: "ada@acme.example"}, admin.Ref())
 	agent := acme.Users()[1]
 	require.Equal(t, "agent@acme.example", agent.Email)
-	require.True(t, agent.Takes(core.Audio))
-	require.False(t, agent.Takes(core.Email))
+	require.Contains(t, agent.Modalities, core.Audio)
+	require.NotContains(t, agent.Modalities, core.Email)
 
 	desk, ok := acme.Service("desk@acme.example")
 	require.True(t, ok)

@@ -48,7 +48,7 @@ func (e *engage) serve(w http.ResponseWriter, r *http.Request, at string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	operation, task := e.resolve(key, strings.EqualFold(text("Media Type"), "chat"), WebexTask{
-		ChannelType: "customMessaging", Channel: text("Media Channel"), Origin: customer, OriginName: first("customerName", "senderName"),
+		ChannelType: "customMessaging", Channel: text("Media Channel"), Origin: customer,
 		Destination: business, Messages: []string{first("message", "strippedText")},
 	})
 	e.tasks[key] = task

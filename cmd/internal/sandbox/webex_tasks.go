@@ -18,7 +18,6 @@ type WebexTask struct {
 	ChannelType string // customMessaging, workItem or telephony
 	Channel     string
 	Origin      string
-	OriginName  string
 	Destination string
 	Variables   map[string]string // its global variables and what was set later
 	Messages    []string          // texts, the first one included
@@ -103,7 +102,7 @@ func (w *Webex) serveTasks(out http.ResponseWriter, r *http.Request, at string, 
 func (w *Webex) createTask(out http.ResponseWriter, r *http.Request, at string) {
 	var in struct {
 		ChannelType, Channel          string
-		Origin                        struct{ ID, Name string }
+		Origin                        struct{ ID string }
 		Destination                   struct{ ID, Type string }
 		ChannelParams                 *wxParams
 		FlowSettings, GlobalVariables map[string]string
@@ -127,7 +126,7 @@ func (w *Webex) createTask(out http.ResponseWriter, r *http.Request, at string) 
 		return
 	}
 	t := w.begin(WebexTask{
-		ChannelType: in.ChannelType, Channel: in.Channel, Origin: in.Origin.ID, OriginName: in.Origin.Name,
+		ChannelType: in.ChannelType, Channel: in.Channel, Origin: in.Origin.ID,
 		Destination: in.Destination.ID, Variables: in.GlobalVariables,
 	})
 	if p := in.ChannelParams; p != nil && p.Message != nil && p.Message.Text != "" {
