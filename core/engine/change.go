@@ -63,17 +63,22 @@ func (e *Engine) openRef(ctx context.Context, tx *store.Tx, ref Ref) (*run, erro
 // once, and must not wait for anything but tx.
 type Changing func(ctx context.Context, tx *store.Tx, c *Change) error
 
-// Change changes a task in one transaction and returns it as it is then.
+// Change changes a task in one transaction and returns it as it is then. When ctx
+// ends before that, a change that has begun goes on: change and allow must share
+// nothing with a caller who has gone.
 //
 // Errors: NotFound, for another tenant's task too; what allow and change return;
-// Invalid with code TASK_TOO_LARGE; Unavailable.
+// Invalid with code TASK_TOO_LARGE; Timeout when ctx ended first; Unavailable.
 func (e *Engine) Change(ctx context.Context, ref Ref, allow Allow, change Changing) (core.Task, error) {
 	var t core.Task
-	err := e.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err := e.db.WriteInTime(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		t, err = e.ChangeIn(ctx, tx, ref, allow, change)
 		return err
 	})
-	return t, err
+	if err != nil {
+		return core.Task{}, err // t may still be written
+	}
+	return t, nil
 }
 
 // ChangeIn is Change in the caller's transaction.

@@ -69,10 +69,10 @@ func (r *Results) Get(ctx context.Context, tenant, key string) ([]byte, error) {
 }
 
 // KeepAlive moves the end of the tenant's document to its life from now;
-// NotFound when there is none any more.
+// NotFound when there is none any more, Timeout when ctx ended first.
 func (r *Results) KeepAlive(ctx context.Context, tenant, key string) error {
 	r.recorder.settle(ctx)
-	return r.recorder.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+	return r.recorder.o.DB.WriteInTime(ctx, func(ctx context.Context, tx *store.Tx) error {
 		found, err := tx.ExtendCachedResult(ctx, tenant, placeOf(tenant, key), r.recorder.o.Clock.Now())
 		if err == nil && !found {
 			err = gone(core.Errorf(core.NotFound, ""))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -32,10 +33,24 @@ type grouper struct {
 type call struct {
 	ctx   context.Context
 	fn    func(context.Context, *Tx) error
+	taken atomic.Bool // by the group, which runs it, or by its caller, who has left
+	begun bool        // the group has it
 	after []func()
 	tries int
 	err   error
 	done  chan struct{}
+}
+
+// begin tells whether fn may run: not for a caller who is gone.
+func (c *call) begin() error {
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	if !c.begun && !c.taken.CompareAndSwap(false, true) {
+		return context.Canceled
+	}
+	c.begun = true
+	return nil
 }
 
 func newGrouper(db *DB) *grouper {
@@ -67,6 +82,12 @@ func (g *grouper) write(ctx context.Context, fn func(context.Context, *Tx) error
 	}
 	select {
 	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		if c.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-c.done // its turn has come
 		return c.err
 	case <-g.done: // closed while this call waited in the queue
 		select {
@@ -110,6 +131,9 @@ func (g *grouper) commit(first *call) {
 	if err != nil {
 		err = unavailable(err)
 	}
+	if r.shut {
+		g.refuse(err)
+	}
 	for _, c := range append(r.members, r.failed...) {
 		if c.err == nil {
 			c.err = err
@@ -126,6 +150,16 @@ func (g *grouper) commit(first *call) {
 	}
 }
 
+// refuse tells those who wait that the database takes nothing: one after another
+// each would wait for it as long again.
+func (g *grouper) refuse(err error) {
+	for range len(g.queue) {
+		c := <-g.queue
+		c.err = err
+		close(c.done)
+	}
+}
+
 // round is one group of writes on its way to disk.
 type round struct {
 	db      *DB
@@ -134,6 +168,7 @@ type round struct {
 	took    func() time.Duration
 	members []*call // in the transaction
 	failed  []*call // told to leave it
+	shut    bool    // the database begins no transaction
 	memo    map[string]any
 	open    map[openKey]*openCount
 }
@@ -144,7 +179,7 @@ type round struct {
 // spares every member a savepoint.
 func (r *round) try(ctx context.Context) (again bool, err error) {
 	sqltx, err := r.db.writes.BeginTxx(ctx, nil)
-	if err != nil {
+	if r.shut = err != nil; r.shut {
 		return false, err
 	}
 	defer func() {
@@ -156,7 +191,7 @@ func (r *round) try(ctx context.Context) (again bool, err error) {
 	for i := 0; i < len(r.members); i++ {
 		c := r.members[i]
 		tx := &Tx{db: r.db, tx: sqltx, stmts: r.stmts, memo: r.memo, round: r}
-		if c.err = c.ctx.Err(); c.err == nil {
+		if c.err = c.begin(); c.err == nil {
 			c.err = tx.run(ctx, c.fn)
 		}
 		c.after = tx.after

@@ -39,8 +39,9 @@ type DB struct {
 	reads  *sqlx.DB
 	group  *grouper // SQLite only
 
-	refused atomic.Bool // the last write could not be taken
-	used    sync.Map    // hash of an API key -> when its use was last noted, in ms
+	refused atomic.Bool    // the last write could not be taken
+	late    sync.WaitGroup // writes whose callers may have gone
+	used    sync.Map       // hash of an API key -> when its use was last noted, in ms
 
 	mu       sync.RWMutex
 	rebound  map[string]string
@@ -123,8 +124,18 @@ func scrub(err error, raw string) error {
 	return err
 }
 
-// Close waits for the group that is being written and closes the database.
+// closeTime bounds how long Close waits for writes whose callers have gone.
+const closeTime = 2 * time.Second
+
+// Close waits for the group that is being written, and a little for what else
+// goes on, and closes the database.
 func (db *DB) Close() error {
+	idle := make(chan struct{})
+	go func() { db.late.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-time.After(closeTime):
+	}
 	if db.group != nil {
 		db.group.close()
 	}

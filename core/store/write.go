@@ -52,6 +52,20 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	return err
 }
 
+// WriteInTime is Write for a caller who cannot stay longer than ctx: when that
+// ends before the outcome is known the error is Timeout, and what has begun is
+// finished all the same. So fn must share nothing with a caller who has gone.
+func (db *DB) WriteInTime(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	done := make(chan error, 1)
+	db.late.Go(func() { done <- db.Write(ctx, fn) })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return core.Wrap(core.Timeout, ctx.Err(), "the database did not answer in time; what was begun goes on")
+	}
+}
+
 func (db *DB) write(ctx context.Context, fn func(context.Context, *Tx) error) error {
 	if db.sqlite {
 		return db.group.write(ctx, fn)
