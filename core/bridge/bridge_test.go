@@ -290,7 +290,20 @@ func historyOf(rt *rapid.T) []bridge.Event {
 		}
 		list = append(list, bridge.Event{
 			Platform: core.PlatformWebex, Kind: kind, At: noon.Add(time.Duration(i) * time.Second), Agent: agent, Key: []byte(strconv.Itoa(i)),
+			Variables: variablesOf(rt, 0),
 		})
+		if values := variablesOf(rt, 1); kind != bridge.Ended && len(values) > 0 {
+			list = append(list, bridge.Event{
+				Platform: core.PlatformWebex, Kind: bridge.Modified, At: noon.Add(time.Duration(i) * time.Second), Key: []byte("m" + strconv.Itoa(i)), Variables: values,
+			})
+		}
+	}
+	return list
+}
+
+func variablesOf(rt *rapid.T, least int) (list []core.NamedValue) {
+	for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"v", "w"}), least, 2, rapid.ID).Draw(rt, "variables") {
+		list = append(list, core.NamedValue{Name: name, Value: rapid.StringMatching(`[a-z]{1,3}`).Draw(rt, "value")})
 	}
 	return list
 }
@@ -326,6 +339,12 @@ func TestAnyOrderEndsInOneState(t *testing.T) {
 		require.Equal(rt, want.Remote.State, got.Remote.State)
 		if want.State == core.StateConnected {
 			require.Equal(rt, want.LastConnectedUser, got.LastConnectedUser)
+		}
+		for _, name := range []string{"v", "w"} {
+			value, _ := want.Parameter(name)
+			if is, _ := got.Parameter(name); want.State != core.StateTerminated { // an end may be told before
+				require.Equal(rt, value, is, name)
+			}
 		}
 	})
 }

@@ -40,6 +40,7 @@ type rig struct {
 	flows  map[string]*flow.Workflow
 	tenant *directory.Tenant
 	*bridge.Bridge
+	options bridge.Options
 
 	mu      sync.Mutex
 	answers map[string]func(r operation.Request) (any, error) // by operation
@@ -73,16 +74,24 @@ func newRig(t *testing.T, url string) *rig {
 	r.db, r.engine = db, engine.New(engine.Options{DB: db, Clock: r.clock})
 	require.NoError(t, r.engine.Keep(t.Context(), r.flows))
 	r.tenant, _ = d.Tenant("contoso")
-	answers := execution.NewFirstAnswers(db, r.clock, func(string, error) {})
-	t.Cleanup(func() { answers.Wait(context.Background()) })
-	r.Bridge = bridge.New(bridge.Options{
-		DB: db, Engine: r.engine, Runner: r, Answers: answers, Recorder: r, Clock: r.clock,
+	r.options = bridge.Options{
+		DB: db, Engine: r.engine, Runner: r, Recorder: r, Clock: r.clock,
 		Directory:    func() *directory.Directory { return d },
 		Integrations: func() *integration.Catalogue { return integrations },
 		Operations:   func() *operation.Catalogue { return operations },
 		Failed:       func(msg string, err error) { r.faults = append(r.faults, fmt.Sprint(msg, ": ", err)) },
-	})
+	}
+	r.starts(t)
 	return r
+}
+
+// starts starts a hub over the same database, whatever another has left there.
+func (r *rig) starts(t *testing.T) {
+	t.Helper()
+	answers := execution.NewFirstAnswers(r.db, r.clock, func(string, error) {})
+	t.Cleanup(func() { answers.Wait(context.Background()) })
+	r.options.Answers = answers
+	r.Bridge = bridge.New(r.options)
 }
 
 // Run answers for the outside.

@@ -36,6 +36,25 @@ func (b *Bridge) Node(ctx context.Context, call NodeCall) (map[string]any, error
 	return b.node(ctx, call, nil)
 }
 
+// makePause is how long whoever makes a counterpart with Create has for it.
+const makePause = callTime
+
+// makeLane is the lane of the item that makes a counterpart when Create could
+// not: it stands in nobody's way.
+func makeLane(taskID string) string { return taskID + "/make" }
+
+// Creating says that Create is about to make the counterpart of a task at Webex,
+// with the same input. If it cannot, or the hub dies meanwhile, the outbox does.
+func Creating(c *engine.Change, input map[string]any) error {
+	c.SetRemote(core.Remote{Platform: core.PlatformWebex, State: core.RemoteRequested})
+	return c.Later(engine.KindRemote, makeLane(c.Task().ID), makePause, engine.RemoteWork{Do: engine.RemoteCreate, Given: input})
+}
+
+// Hasten has the outbox do now what Create could not do.
+func (b *Bridge) Hasten(ctx context.Context, tx *store.Tx, taskID string) error {
+	return tx.HastenOutbox(ctx, makeLane(taskID), b.o.Clock.Now())
+}
+
 // Create makes the counterpart of a task at Webex, as Node does, and joins the
 // two.
 func (b *Bridge) Create(ctx context.Context, call NodeCall) error {

@@ -255,6 +255,9 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 			remote.Error = ""
 		}
 		c.SetRemote(remote)
+		if err := tx.DropOutbox(ctx, makeLane(before.ID)); err != nil {
+			return err
+		}
 		if err := endsThere(c); err != nil {
 			return err
 		}

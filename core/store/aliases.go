@@ -3,8 +3,11 @@ package store
 import "context"
 
 // InsertAlias makes alias the name of a task on a platform, unless it is that of
-// another task, and returns the task whose name it is.
+// another task, and returns the task whose name it is. It locks the name.
 func (tx *Tx) InsertAlias(ctx context.Context, tenant, platform, alias, taskID string) (holder string, err error) {
+	if err := tx.LockName(ctx, tenant, platform, alias); err != nil {
+		return "", err
+	}
 	n, err := tx.exec(ctx, "INSERT INTO aliases (tenant, platform, alias, task_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		tenant, platform, alias, taskID)
 	if err != nil || n == 1 {
@@ -15,7 +18,8 @@ func (tx *Tx) InsertAlias(ctx context.Context, tenant, platform, alias, taskID s
 
 // LockName lets nobody else lock a task's name on a platform until the
 // transaction ends, whether or not a task has it. Who links the name and who
-// hears of it both do so first: else each may miss the other.
+// hears of it both do so, and before they lock the task: else each may miss the
+// other.
 func (tx *Tx) LockName(ctx context.Context, tenant, platform, alias string) error {
 	if tx.db.sqlite { // one writer at a time
 		return nil

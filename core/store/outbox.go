@@ -135,6 +135,12 @@ func (tx *Tx) HastenOutbox(ctx context.Context, lane string, now time.Time) erro
 	return err
 }
 
+// DropOutbox forgets the items of a lane that nobody is doing.
+func (tx *Tx) DropOutbox(ctx context.Context, lane string) error {
+	_, err := tx.exec(ctx, "DELETE FROM outbox WHERE lane = ? AND lease_ms = 0", lane)
+	return err
+}
+
 // CountOutbox counts the items of a kind and tenant, up to most.
 func (tx *Tx) CountOutbox(ctx context.Context, tenant, kind string, most int) (n int, err error) {
 	err = tx.get(ctx, &n, "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE tenant = ? AND kind = ? LIMIT ?) AS found", tenant, kind, most)

@@ -37,6 +37,14 @@ func (tx *Tx) RemoteEvents(ctx context.Context, tenant, platform, remoteID strin
 	return events, err
 }
 
+// HeardOf tells whether a platform has said anything of a task.
+func (db *DB) HeardOf(ctx context.Context, tenant, platform, remoteID string) (bool, error) {
+	var n int
+	err := db.get(ctx, &n, `SELECT count(*) FROM (SELECT 1 FROM remote_events
+		WHERE tenant = ? AND platform = ? AND remote_id = ? LIMIT 1) AS heard`, tenant, platform, remoteID)
+	return n > 0, err
+}
+
 // PruneRemoteEvents deletes up to limit events that came before the given time
 // and returns how many.
 func (tx *Tx) PruneRemoteEvents(ctx context.Context, before time.Time, limit int) (int, error) {
