@@ -51,6 +51,8 @@ func (m model) after(path, agent string) (model, bool) {
 		m.state, m.agent = core.StateConnected, agent
 	case "modify-notification/accept":
 		m.state, m.agent = core.StateConnected, agent
+	case "screen-pop/pop":
+		return m, !connected || m.agent == agent
 	case "routed-notification/reject":
 		if m.agent == agent {
 			m.state = core.StateQueued

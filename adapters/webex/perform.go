@@ -26,13 +26,17 @@ func (k *call) ref() engine.Ref {
 	return engine.Ref{Tenant: k.who.Tenant, Platform: Platform, ID: k.r.TaskID}
 }
 
-// task returns the task of a call.
+// task returns the task of a call. What is done with an open task of Webex needs
+// the node's authorization, wherever the task is.
 func (a *Adapter) task(ctx context.Context, k *call) (core.Task, error) {
 	t, err := a.o.Engine.Find(ctx, k.ref())
-	if err != nil {
-		return t, err
+	if err == nil {
+		err = k.may(&t)
 	}
-	return t, k.may(&t)
+	if err == nil && t.State != core.StateTerminated && t.Service.Target == Platform {
+		err = a.authorized(ctx, k)
+	}
+	return t, err
 }
 
 // open is task for a task that has not ended.
@@ -42,6 +46,33 @@ func (a *Adapter) open(ctx context.Context, k *call) (core.Task, error) {
 		err = ended()
 	}
 	return t, err
+}
+
+// settled is open for what must reach Webex: it waits while the task is being made
+// there.
+func (a *Adapter) settled(ctx context.Context, k *call) (core.Task, error) {
+	t, err := a.open(ctx, k)
+	if err != nil || !making(&t) {
+		return t, err
+	}
+	if err := a.hasten(ctx, &t); err != nil {
+		return t, err
+	}
+	return a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool { return !making(t) })
+}
+
+// making tells whether Webex was asked for a task, and nobody knows yet by what
+// name it has it.
+func making(t *core.Task) bool {
+	return t.Remote.Platform == Platform && t.Remote.State == core.RemoteRequested && t.Remote.ID == ""
+}
+
+// hasten has the task made now, if Create Task could not.
+func (a *Adapter) hasten(ctx context.Context, t *core.Task) error {
+	return a.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tx.After(a.o.Wake)
+		return a.o.Bridge.Hasten(ctx, tx, t.ID)
+	})
 }
 
 // change changes the task of a call.
@@ -85,7 +116,7 @@ func (k *call) node(t *core.Task, input map[string]any) bridge.NodeCall {
 // notified carries a notification of an agent out at Webex, where the task is
 // one of Webex.
 func (a *Adapter) notified(ctx context.Context, k *call) (core.Task, error) {
-	t, err := a.open(ctx, k)
+	t, err := a.settled(ctx, k)
 	if err == nil {
 		err = a.notify(ctx, k, &t)
 	}
@@ -95,7 +126,7 @@ func (a *Adapter) notified(ctx context.Context, k *call) (core.Task, error) {
 // notify is notified for a task that was looked at already.
 func (a *Adapter) notify(ctx context.Context, k *call, t *core.Task) error {
 	if !there(t) {
-		return nil
+		return notThere(t)
 	}
 	queue := k.r.QueueID
 	if service, known := k.tenant.ServiceAt(queue); known { // Webex knows no services of the hub
@@ -137,6 +168,14 @@ func (a *Adapter) await(ctx context.Context, tenant, id string, good func(t *cor
 	}
 }
 
+// notThere is the error for a task of Webex that is not there; nil for others.
+func notThere(t *core.Task) error {
+	if t.Service.Target == Platform && t.State != core.StateTerminated {
+		return core.Errorf(core.NotFound, "Webex does not have the task: queue it first")
+	}
+	return nil
+}
+
 func ended() error {
 	return &core.Error{Kind: core.Conflict, Code: engine.CodeEnded, Message: "the task has terminated"}
 }
@@ -155,6 +194,9 @@ func (k *call) agent(t *core.Task) (core.UserRef, error) {
 			return user.Ref(), nil
 		}
 		return core.UserRef{ID: k.r.AgentID}, nil
+	}
+	if err := notThere(t); err != nil {
+		return core.UserRef{}, err
 	}
 	service, ok := k.tenant.Service(t.Service.UPN)
 	if !known || !ok || !service.HasMember(user.UPN) {

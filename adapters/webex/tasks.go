@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"tandem/core"
+	"tandem/core/bridge"
 	"tandem/core/engine"
 )
 
@@ -31,8 +32,7 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 			return result{}, err
 		}
 		n.Prepare = func(c *engine.Change) error {
-			c.SetRemote(core.Remote{Platform: Platform, State: core.RemoteRequested})
-			return nil
+			return bridge.Creating(c, k.asked())
 		}
 	}
 	tried := map[string]core.Task{} // a try may be thrown away
@@ -44,6 +44,14 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 	if err := k.may(&made); err != nil { // the id may be that of somebody else's task
 		return result{}, err
 	}
+	if err := k.same(&made); err != nil {
+		return result{}, err
+	}
+	if heard, err := a.o.DB.HeardOf(ctx, k.who.Tenant, Platform, strings.ToLower(r.TaskID)); err != nil || heard { // events may have been faster
+		if err = errors.Join(err, a.o.Bridge.Follow(ctx, k.who.Tenant, Platform, r.TaskID)); err != nil {
+			return result{}, err
+		}
+	}
 	done := result{outputs: map[string]any{"taskId": r.TaskID, "conversationId": r.ConversationID}}
 	switch {
 	case made.Remote.State == core.RemoteFailed:
@@ -52,7 +60,7 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		return done, nil
 	}
 	if made.Remote.ID == "" {
-		if err := a.o.Bridge.Create(ctx, k.node(&made, map[string]any{"taskId": r.TaskID, "mediaType": r.MediaType})); err != nil {
+		if err := a.o.Bridge.Create(ctx, k.node(&made, k.asked())); err != nil {
 			return result{}, err
 		}
 		if made, err = a.task(ctx, k); err != nil {
@@ -67,6 +75,23 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 	}
 	return done, err
 }
+
+// asked is what Create Task says to Webex beside what the task says.
+func (k *call) asked() map[string]any {
+	return map[string]any{"taskId": k.r.TaskID, "mediaType": k.r.MediaType}
+}
+
+// same tells whether a task that has the id of a call is the one that it asks for.
+func (k *call) same(t *core.Task) error {
+	for name, value := range map[string]string{"conversationId": k.r.ConversationID, "destination": k.r.Destination} {
+		if was, ok := t.Parameter(name); ok && was != value {
+			return &core.Error{Kind: core.Conflict, Code: codeTaskExists, Message: "there is another task with this id: its " + name + " differs"}
+		}
+	}
+	return nil
+}
+
+const codeTaskExists = "TASK_EXISTS"
 
 // newTask is the task that Create Task asks for.
 func (k *call) newTask(service core.ServiceRef) core.Task {
@@ -109,7 +134,7 @@ func (k *call) newTask(service core.ServiceRef) core.Task {
 // setVariables sets variables at Webex first, where they can be refused, then
 // as parameters of the task.
 func (a *Adapter) setVariables(ctx context.Context, k *call) (result, error) {
-	t, err := a.open(ctx, k)
+	t, err := a.settled(ctx, k)
 	if err != nil {
 		return result{}, err
 	}
@@ -182,13 +207,16 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 }
 
 // enqueueThere puts a task that Webex does not have into one of its queues: the
-// hub makes it there.
+// hub makes it there, and then queues it.
 func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef) (result, error) {
 	done, err := a.enqueue(ctx, k, to)
 	if err != nil {
 		return done, err
 	}
 	t, err := a.task(ctx, k)
+	if err == nil && making(&t) {
+		err = a.hasten(ctx, &t)
+	}
 	if err == nil {
 		_, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool {
 			return t.Remote.State == core.RemoteOpen || t.Remote.ID != "" && !a.o.Listening(k.who.Tenant)
@@ -206,6 +234,11 @@ func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef) (res
 	t, err := a.change(ctx, k, func(c *engine.Change) error {
 		if t := c.Task(); t.State == core.StateConnected && strings.EqualFold(t.Service.UPN, to.UPN) {
 			return nil // it has been in this queue: a flow that tries again takes it from nobody
+		}
+		if making(c.Task()) && to.Target == Platform {
+			if err := c.Later(engine.KindRemote, c.Task().ID, 0, engine.RemoteWork{Do: engine.RemoteQueue}); err != nil {
+				return err
+			}
 		}
 		return c.Queue(to, priority)
 	})
@@ -228,7 +261,7 @@ func (a *Adapter) routed(ctx context.Context, k *call) (result, error) { return 
 func (a *Adapter) modified(ctx context.Context, k *call) (result, error) { return a.give(ctx, k, true) }
 
 func (a *Adapter) give(ctx context.Context, k *call, over bool) (result, error) {
-	t, err := a.open(ctx, k)
+	t, err := a.settled(ctx, k)
 	if err != nil {
 		return result{}, err
 	}
@@ -266,13 +299,16 @@ func (a *Adapter) unmodified(ctx context.Context, k *call) (result, error) {
 
 // pop shows the task's agent a page, on Webex's desktop and on the hub's.
 func (a *Adapter) pop(ctx context.Context, k *call) (result, error) {
-	t, err := a.open(ctx, k)
+	t, err := a.settled(ctx, k)
 	if err != nil {
 		return result{}, err
 	}
 	agent, err := k.agent(&t)
 	if err != nil {
 		return result{}, err
+	}
+	if !there(&t) && t.State == core.StateConnected && t.LastConnectedUser != agent {
+		return result{}, &core.Error{Kind: core.Conflict, Code: engine.CodeTaken, Message: "another agent works on the task"}
 	}
 	if there(&t) {
 		query := make(map[string]any, len(k.r.QueryParameters))
@@ -329,8 +365,10 @@ func (a *Adapter) closed(ctx context.Context, k *call) (result, error) {
 	if err != nil || t.State == core.StateTerminated {
 		return result{}, err
 	}
-	if err := a.notify(ctx, k, &t); err != nil {
-		return result{}, err
+	if there(&t) {
+		if err := a.notify(ctx, k, &t); err != nil {
+			return result{}, err
+		}
 	}
 	return result{}, a.end(ctx, k, there(&t))
 }
