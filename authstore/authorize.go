@@ -269,6 +269,9 @@ func (p *party) sign(req *http.Request) error {
 		return err
 	}
 	req.Header.Set(name, value.reveal())
+	for _, text := range p.e.secrets.reveal() {
+		outbound.Confide(req, text)
+	}
 	return nil
 }
 

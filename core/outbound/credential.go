@@ -1,10 +1,8 @@
 package outbound
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,8 +21,8 @@ type Credential struct {
 // at once and must answer from memory while a token is good.
 type Authorizer interface {
 	// Authorize sets the credential on the request, whose host must be the one
-	// the credential is for (Forbidden otherwise). The stamp tells credentials
-	// apart. Errors: NeedsAuthorization when there is none that works,
+	// the credential is for (Forbidden otherwise), and confides the secrets that
+	// it is made of. The stamp tells credentials apart. Errors: NeedsAuthorization when there is none that works,
 	// NotConfigured when it cannot be read, Unavailable when a token cannot be
 	// had now, and the context's.
 	Authorize(ctx context.Context, c Credential, req *http.Request) (stamp int64, err error)
@@ -35,26 +33,23 @@ type Authorizer interface {
 	Rejected(ctx context.Context, c Credential, stamp int64) error
 }
 
-// minSecret is the length from which on a text is looked for as a secret: shorter
-// ones are found where they are none.
-const minSecret = 8
+// confidence finds in a request's context where Confide puts secrets.
+type confidence struct{}
 
-const concealed = "[redacted]"
-
-// credentials are the secrets that an Authorizer has put on a request, in the
-// forms in which an answer could repeat them.
-func credentials(before, after http.Header) []string {
-	var secrets []string
-	add := func(texts ...string) {
-		for _, text := range texts {
-			quoted, _ := json.Marshal(text) // a text can always be encoded
-			for _, form := range []string{text, strings.Trim(string(quoted), `"`)} {
-				if len(form) >= minSecret && !slices.Contains(secrets, form) {
-					secrets = append(secrets, form)
-				}
-			}
-		}
+// Confide is for Authorizers: it names secrets that went into what they have set
+// on a request. Answers to it are given without them, and without the value that
+// was set, which need not hold them as they are. One of under 6 bytes is not
+// looked for: it is found where it is none.
+func Confide(req *http.Request, secrets ...string) {
+	if all, ok := req.Context().Value(confidence{}).(*[]string); ok {
+		*all = append(*all, secrets...)
 	}
+}
+
+// added are the secrets in the headers that an Authorizer has set: what stands
+// behind the word for the scheme, and what that is made of.
+func added(before, after http.Header) []string {
+	var texts []string
 	for name, values := range after {
 		if slices.Equal(values, before[name]) {
 			continue
@@ -62,32 +57,15 @@ func credentials(before, after http.Header) []string {
 		for _, value := range values {
 			scheme, rest, found := strings.Cut(value, " ")
 			if !found {
-				add(value)
+				texts = append(texts, value)
 				continue
 			}
-			add(rest)
-			if plain, err := base64.StdEncoding.DecodeString(rest); err == nil && strings.EqualFold(scheme, "Basic") {
-				_, password, _ := strings.Cut(string(plain), ":")
-				add(string(plain), password)
+			texts = append(texts, strings.TrimRight(rest, "=")) // some leave out what only fills up base64
+			if pair, err := base64.StdEncoding.DecodeString(rest); err == nil && strings.EqualFold(scheme, "Basic") {
+				_, password, _ := strings.Cut(string(pair), ":")
+				texts = append(texts, string(pair), password)
 			}
 		}
 	}
-	return secrets
-}
-
-// conceal takes secrets out of an answer that repeats them, as refusals of
-// credentials do: nobody behind this room may see them.
-func (r *Response) conceal(secrets []string) {
-	for _, secret := range secrets {
-		if bytes.Contains(r.Body, []byte(secret)) {
-			r.Body = bytes.ReplaceAll(r.Body, []byte(secret), []byte(concealed))
-		}
-		for name, values := range r.Header {
-			for i, value := range values {
-				if strings.Contains(value, secret) {
-					r.Header[name][i] = strings.ReplaceAll(value, secret, concealed)
-				}
-			}
-		}
-	}
+	return texts
 }

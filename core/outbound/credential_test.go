@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -163,5 +165,42 @@ func TestAnswersThatRepeatTheCredential(t *testing.T) {
 				require.Contains(t, string(res.Body), "no secret of anybody")
 			})
 		})
+	}
+}
+
+// TestAnswersThatRepeatWhatTheCredentialIsMadeOf: an upstream may repeat the key
+// alone, as PHP, Gson or programs that put JSON in JSON write it, and also where
+// it does what it was asked for.
+func TestAnswersThatRepeatWhatTheCredentialIsMadeOf(t *testing.T) {
+	const secret = `sk/live/"s3cret"+1==`
+	inJSON := quoted(quoted(secret))
+	for name, sign := range map[string]signer{
+		"key alone": func(r *http.Request) {
+			r.Header.Set("Authorization", "Token token="+secret)
+			Confide(r, secret)
+		},
+		"key in quotes": func(r *http.Request) {
+			r.Header.Set("Authorization", `Key k="`+url.QueryEscape(secret)+`"`)
+			Confide(r, "user", secret)
+		},
+		"header": func(r *http.Request) { r.Header.Set("X-Api-Key", secret) },
+		"basic":  func(r *http.Request) { r.SetBasicAuth("hub", secret) },
+	} {
+		for _, status := range []int{http.StatusOK, http.StatusUnprocessableEntity} {
+			t.Run(name+" "+strconv.Itoa(status), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					c := inMemory(t, Options{Authorizer: sign}, func(w http.ResponseWriter, _ *http.Request) {
+						w.Header().Set("Location", "/login?key="+url.QueryEscape(secret))
+						w.WriteHeader(status)
+						_, _ = io.WriteString(w, `{"php": "key `+php(secret)+`", "gson": "`+gson(secret)+`", "inner": "{\"key\": \"`+inJSON+`\"}", "user": "user"}`)
+					})
+					call := newCall(t, http.MethodGet, crm, "")
+					call.Credential = credential
+					res, _ := c.Call(t.Context(), call)
+					require.Equal(t, `{"php": "key [redacted]", "gson": "[redacted]", "inner": "{\"key\": \"[redacted]\"}", "user": "user"}`, string(res.Body))
+					require.Equal(t, "/login?key=[redacted]", res.Header.Get("Location"))
+				})
+			})
+		}
 	}
 }

@@ -74,15 +74,19 @@ func (s *session) once() (outcome, int64) {
 		return outcome{err: err, final: true}, 0
 	}
 	var stamp int64
+	var hide secrets
 	if s.call.Credential != nil {
+		var told []string
+		req = req.WithContext(context.WithValue(s.ctx, confidence{}, &told))
 		if stamp, err = s.client.authorizer.Authorize(s.ctx, *s.call.Credential, req); err != nil {
 			s.report(OutcomeNoCredential, 0)
 			return outcome{err: s.unauthorized(err), final: true}, 0
 		}
+		hide = newSecrets(append(told, added(s.call.Request.Header, req.Header)...))
 	}
 	o := s.send(req)
-	if o.response != nil && s.call.Credential != nil {
-		o.response.conceal(credentials(s.call.Request.Header, req.Header))
+	if o.response != nil && len(hide) > 0 {
+		o.response.conceal(hide)
 	}
 	return o, stamp
 }
