@@ -125,7 +125,7 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 	answer, err := x.o.Upstream.Call(ctx, outbound.Call{
 		Tenant: x.req.Tenant, Name: x.op.in.ID, Request: req,
 		Deadline:   max(left, time.Millisecond),
-		Repeatable: s.reads || s.key != "",
+		Repeatable: s.key != "", Reads: s.reads,
 		Credential: x.credential, Limits: x.op.in.Limits, Errors: x.op.in.Errors,
 	})
 	kept.Duration = elapsed()

@@ -40,6 +40,7 @@ type Call struct {
 	// Repeatable says that a POST or PATCH carries a key that the upstream
 	// honours. GET, HEAD, PUT, DELETE and OPTIONS may always be repeated.
 	Repeatable bool
+	Reads      bool               // a POST changes nothing, for example a search; it may be repeated
 	Credential *Credential        // nil: none
 	Limits     integration.Limits // count per tenant, host and replica
 	Errors     []integration.ErrorRule
@@ -51,14 +52,25 @@ func (call *Call) idempotent() bool {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		return true
 	default:
-		return call.Repeatable
+		return call.Repeatable || call.Reads
+	}
+}
+
+// writes tells whether the call may change something.
+func (call *Call) writes() bool {
+	switch call.Request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return false
+	default:
+		return !call.Reads
 	}
 }
 
 // Call makes a call with all that protects both sides: it waits for its turn at
 // the upstream, is repeated where that is harmless and may help, carries the
 // credential, and is refused at once while the upstream is known to be down. It
-// takes as long as the deadline at most.
+// takes as long as the deadline at most. Calls that write take three quarters of
+// the places at an upstream at most.
 //
 // A whole answer of the upstream is a Response whatever its status, without the
 // credential where it repeats that. One that is
@@ -97,10 +109,11 @@ func (c *Client) Call(ctx context.Context, call Call) (*Response, error) {
 		s.report(OutcomeCircuitOpen, 0)
 		return nil, s.named(err)
 	}
-	if err := s.up.enter(ctx, concurrency(call.Limits)); err != nil {
+	writes := call.writes()
+	if err := s.up.enter(ctx, concurrency(call.Limits), writes); err != nil {
 		return nil, s.interrupted(err)
 	}
-	defer s.up.leave()
+	defer s.up.leave(writes)
 	s.run()
 	return s.result.response, s.result.err
 }

@@ -140,7 +140,8 @@ type upstream struct {
 	perMin   int
 	limit    int // calls in flight
 	inFlight int
-	queue    []chan struct{} // each is closed when its turn has come
+	writing  int // of them
+	queue    []waiter
 
 	state     State
 	period    int // counts the changes of the state
@@ -181,22 +182,44 @@ func (u *upstream) withdraw() bool {
 	return true
 }
 
+// waiter is a call that waits for its turn.
+type waiter struct {
+	turn   chan struct{} // closed when it has come
+	writes bool
+}
+
+// share is how many calls of a kind there may be where there may be so many of
+// all: those that write leave room for those that read, because they go on when
+// nobody waits for them any more, and an upstream may hang on writing only.
+func share(all int, writes bool) int {
+	if writes {
+		return all - all/4
+	}
+	return all
+}
+
 // enter waits for the right to be in flight; leave gives it back. Errors:
 // errBusy at once when too many wait already, and the context's.
-func (u *upstream) enter(ctx context.Context, limit int) error {
+func (u *upstream) enter(ctx context.Context, limit int, writes bool) error {
 	u.mu.Lock()
 	u.limit = limit
-	if u.inFlight < limit && len(u.queue) == 0 {
-		u.inFlight++
+	if u.room(writes) && u.next() < 0 {
+		u.take(writes)
 		u.mu.Unlock()
 		return nil
 	}
-	if len(u.queue) >= queueFactor*limit {
+	waiting := 0
+	for _, w := range u.queue {
+		if w.writes || !writes {
+			waiting++
+		}
+	}
+	if waiting >= queueFactor*share(limit, writes) {
 		u.mu.Unlock()
 		return errBusy
 	}
 	turn := make(chan struct{})
-	u.queue = append(u.queue, turn)
+	u.queue = append(u.queue, waiter{turn, writes})
 	u.mu.Unlock()
 	select {
 	case <-turn:
@@ -206,25 +229,45 @@ func (u *upstream) enter(ctx context.Context, limit int) error {
 	case <-ctx.Done():
 	}
 	u.mu.Lock()
-	i := slices.Index(u.queue, turn)
+	i := slices.IndexFunc(u.queue, func(w waiter) bool { return w.turn == turn })
 	if i >= 0 {
 		u.queue = slices.Delete(u.queue, i, i+1)
 	}
 	u.mu.Unlock()
 	if i < 0 { // the turn came at the last moment: it is the next one's
-		u.leave()
+		u.leave(writes)
 	}
 	return ctx.Err()
 }
 
-func (u *upstream) leave() {
+// room tells whether one more call may be in flight.
+func (u *upstream) room(writes bool) bool {
+	return u.inFlight < u.limit && (!writes || u.writing < share(u.limit, true))
+}
+
+// next is the place in the queue of the first call that may go; -1: none may.
+func (u *upstream) next() int {
+	return slices.IndexFunc(u.queue, func(w waiter) bool { return u.room(w.writes) })
+}
+
+func (u *upstream) take(writes bool) {
+	u.inFlight++
+	if writes {
+		u.writing++
+	}
+}
+
+func (u *upstream) leave(writes bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.inFlight--
-	for len(u.queue) > 0 && u.inFlight < u.limit {
-		u.inFlight++
-		close(u.queue[0])
-		u.queue = u.queue[1:]
+	if writes {
+		u.writing--
+	}
+	for i := u.next(); i >= 0; i = u.next() {
+		u.take(u.queue[i].writes)
+		close(u.queue[i].turn)
+		u.queue = slices.Delete(u.queue, i, i+1)
 	}
 }
 

@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"sync"
@@ -35,7 +36,9 @@ func TestBulkhead(t *testing.T) {
 		var atOnce, later, timeouts, refused atomic.Int64
 		for range 500 {
 			calls.Go(func() {
-				_, err := c.Call(t.Context(), newCall(t, http.MethodPost, crm, ""))
+				call := newCall(t, http.MethodPost, crm, "")
+				call.Reads = true
+				_, err := c.Call(t.Context(), call)
 				e := &core.Error{}
 				require.ErrorAs(t, err, &e)
 				switch e.Code {
@@ -111,6 +114,59 @@ func TestBulkheadLetsTheNextOneIn(t *testing.T) {
 		require.Equal(t, 4*time.Second, time.Since(began))
 		require.Equal(t, int64(2), most.Load())
 		require.Zero(t, c.Upstreams("")[0].InFlight)
+	})
+}
+
+// TestWritesLeaveRoomForReads: an upstream hangs on creating, and more creations
+// than it takes wait; it is still searched, and creates when its turn comes.
+func TestWritesLeaveRoomForReads(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := inMemory(t, Options{}, func(_ http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/create" {
+				time.Sleep(80 * time.Second)
+			}
+			time.Sleep(time.Second)
+		})
+		var calls sync.WaitGroup
+		var made, refused atomic.Int64
+		for range 200 {
+			calls.Go(func() {
+				call := newCall(t, http.MethodPost, crm+"/create", "")
+				call.Repeatable = true // it has a key
+				call.Deadline = 90 * time.Second
+				switch _, err := c.Call(t.Context(), call); {
+				case err == nil:
+					made.Add(1)
+				default:
+					if e := new(core.Error); errors.As(err, &e) && e.Code == CodeUpstreamBusy {
+						refused.Add(1)
+					}
+				}
+			})
+		}
+		synctest.Wait()
+		u := c.Upstreams("")[0]
+		require.Equal(t, 24, u.InFlight)
+		require.Equal(t, 96, u.Waiting)
+		require.Equal(t, int64(200-24-96), refused.Load())
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			began := time.Now()
+			var reads sync.WaitGroup
+			for range 24 {
+				reads.Go(func() {
+					call := newCall(t, method, crm+"/search", "")
+					call.Reads = true
+					_, err := c.Call(t.Context(), call)
+					require.NoError(t, err)
+				})
+			}
+			reads.Wait()
+			require.Equal(t, 3*time.Second, time.Since(began))
+		}
+		calls.Wait()
+		require.Equal(t, int64(24), made.Load())
+		u = c.Upstreams("")[0]
+		require.Zero(t, u.InFlight+u.Waiting)
 	})
 }
 
