@@ -81,20 +81,24 @@ type Options struct {
 	Sender       Sender
 	Sign         func(tenant, id string, at time.Time, body []byte) (string, error)
 	Clock        core.Clock
-	Wake         func()                      // told that the outbox has something new; must not block
-	Failed       func(msg string, err error) // told of faults of the hub
+	Wake         func()                                   // told that the outbox has something new; must not block
+	BaseURL      string                                   // where Webex Engage reaches the hub; empty: nowhere
+	Token        func(text string) (string, error)        // the same for the same text; who has no secret of the hub cannot make it. For paths
+	Audit        func(ctx context.Context, r AuditRecord) // told of refused posts
+	Failed       func(msg string, err error)              // told of faults of the hub
 }
 
 // Adapter serves the nodes of Webex Connect.
 type Adapter struct {
 	o       Options
 	actions map[string]action
+	base    string        // where Webex Engage posts; empty: nowhere
 	limit   time.Duration // of a call that is waited for
 }
 
 // New returns an adapter.
 func New(o Options) *Adapter {
-	a := &Adapter{o: o, limit: nodeTime}
+	a := &Adapter{o: o, base: reachable(o.BaseURL), limit: nodeTime}
 	a.actions = map[string]action{
 		"create-task/create":  a.create,
 		"set-variable/global": a.setVariables, "set-variable/flow": a.setVariables,
@@ -109,5 +113,8 @@ func New(o Options) *Adapter {
 	return a
 }
 
-// Mount adds the routes of the nodes.
-func (a *Adapter) Mount(e *echo.Echo) { e.POST("/webex/v1/nodes/:node/:method", a.serve) }
+// Mount adds the routes of the nodes, and of what Webex Engage says later.
+func (a *Adapter) Mount(e *echo.Echo) {
+	e.POST("/webex/v1/nodes/:node/:method", a.serve)
+	e.POST(resolvedPath+":tenant/:message/:token", a.resolved)
+}

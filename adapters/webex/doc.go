@@ -10,6 +10,10 @@
 // outcome.go says which error is which of them. CONNECT.md tells authors of flows
 // about it; its tables are written from the same table.
 //
+// Webex Engage may say later what it did with a message (engage.go): it posts that
+// to an address that only the hub could have made, where it is kept until the call
+// that waits for it, or is made again, finds it.
+//
 // Events are believed when their signature and time are right, kept before they
 // are answered, and folded into the hub's task in whatever order they come.
 package webex

@@ -52,34 +52,58 @@ func (a *Adapter) resolve(ctx context.Context, k *call) (result, error) {
 // operationCause is what each conversationOperation is to a flow.
 var operationCause = map[string]cause{"created": causeCreated, "reopened": causeReopened, "appended": causeAppended}
 
-// resolveThere asks Webex Engage.
+// resolveThere asks Webex Engage, unless it was asked before and has said what it
+// did. Where its answer does not say that yet, a post does.
 func (a *Adapter) resolveThere(ctx context.Context, k *call, service *directory.Service) (result, error) {
-	r := k.r
-	outputs, err := a.remotely(ctx, k, nil, map[string]any{
-		"transId": r.TransID, "flowId": r.FlowID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "details": r.Details.All,
-		"overrideDefaultClose": r.OverrideDefaultClose,
-	})
+	if err := a.authorized(ctx, k); err != nil {
+		return result{}, err
+	}
+	message := k.message(service.UPN)
+	outputs, err := a.posted(ctx, k, message)
+	if err == nil && outputs == nil {
+		outputs, err = a.askEngage(ctx, k, message)
+	}
 	if err != nil {
 		return result{}, err
 	}
 	word, _ := outputs["conversationOperation"].(string)
 	why, ok := operationCause[word]
-	if outputs == nil {
-		outputs = map[string]any{}
+	if !ok {
+		return result{}, engageFailure(word, "")
 	}
-	outputs["transId"] = r.TransID
-	switch {
-	case word == "": // it has the message, and says later what it did with it
-		return result{causeAccepted, outputs}, nil
-	case !ok:
-		return result{}, &core.Error{
-			Kind: core.Uncertain, Code: operation.CodeBrokenAnswer, Message: "Webex Engage did not say what became of the conversation",
-		}
-	}
+	outputs["transId"] = k.r.TransID
 	if id, _ := outputs["taskId"].(string); id != "" && why != causeAppended {
 		err = a.adopt(ctx, k, service, id)
 	}
 	return result{why, outputs}, err
+}
+
+// askEngage hands a message to Webex Engage and returns what that did with it.
+func (a *Adapter) askEngage(ctx context.Context, k *call, message string) (map[string]any, error) {
+	r := k.r
+	address, err := a.postAddress(k.who.Tenant, message)
+	if err != nil {
+		return nil, err
+	}
+	input := map[string]any{
+		"transId": r.TransID, "flowId": r.FlowID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel,
+		// The parts tell what is to be hidden from people, the text is what is sent.
+		"details": r.Details.All, "encoded": map[string]any{"details": encode(r.Details.All)},
+		"overrideDefaultClose": r.OverrideDefaultClose,
+	}
+	if address != "" {
+		input["webhookUrl"] = address
+	}
+	outputs, err := a.o.Bridge.Node(ctx, k.node(nil, input))
+	word, _ := outputs["conversationOperation"].(string)
+	if word != "" || err != nil && (address == "" || !perhapsTaken(err)) {
+		return outputs, err
+	}
+	if address == "" {
+		return nil, core.Errorf(core.NotConfigured,
+			"Webex Engage has the message and posts what became of it, which cannot reach the hub: set public-url to an https address of the hub")
+	}
+	return a.awaitPost(ctx, k, message)
 }
 
 // adopt makes the hub's task for one that Webex Engage has made: the nodes that

@@ -111,6 +111,8 @@ var otherRoutes = map[string]map[string]string{
 		"POST /webex/v1/nodes/:node/:method":  "webex",
 		"POST /webex/v1/events/connect":       "webex",
 		"POST /webex/v1/events/:subscription": "address", // and its signature
+
+		"POST /webex/v1/resolved/:tenant/:message/:token": "address",
 	},
 	"admin": {
 		"GET /admin/v1/triggers":                 "admin",

@@ -5,10 +5,12 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 )
 
 // engage is a Webex Engage: conversations, each with a task at the sandbox's
-// Webex Contact Center.
+// Webex Contact Center. Whoever gives it a webhookurl is told there what it did
+// with a message, and answered only that it has it.
 type engage struct {
 	webex *Webex
 
@@ -24,13 +26,11 @@ func (e *engage) serve(w http.ResponseWriter, r *http.Request, at string) bool {
 	}
 	in, ok := readObject(r)
 	text := func(name string) string { s, _ := in[name].(string); return s }
-	details, is := in["Details JSON"].(map[string]any)
-	if !is { // the nodes send it as text
-		is = json.Unmarshal([]byte(text("Details JSON")), &details) == nil
-	}
+	var details map[string]any
+	is := json.Unmarshal([]byte(text("Details JSON")), &details) == nil
 	message, has := details["messageDetails"].(map[string]any)
 	if !ok || !is || !has || text("Trans Id") == "" || text("Media Type") == "" {
-		write(w, http.StatusBadRequest, map[string]any{"code": "4001", "description": "Trans Id, Media Type and Details JSON are required."})
+		write(w, http.StatusBadRequest, map[string]any{"code": "4001", "description": "Trans Id, Media Type and Details JSON, a text, are required."})
 		return true
 	}
 	first := func(names ...string) string {
@@ -52,8 +52,39 @@ func (e *engage) serve(w http.ResponseWriter, r *http.Request, at string) bool {
 		Destination: business, Messages: []string{first("message", "strippedText")},
 	})
 	e.tasks[key] = task
-	write(w, http.StatusOK, map[string]any{"transId": text("Trans Id"), "taskId": task, "conversationOperation": operation})
+	did := map[string]any{"transId": text("Trans Id"), "taskId": task, "conversationOperation": operation}
+	if to := text("webhookurl"); to != "" {
+		e.webex.tell(to, did)
+		write(w, http.StatusAccepted, map[string]any{})
+		return true
+	}
+	write(w, http.StatusOK, did)
 	return true
+}
+
+// engageTries is how often a post is sent that is not taken.
+const engageTries = 5
+
+// tell posts what became of a message in the background, unless events are lost.
+func (w *Webex) tell(to string, did map[string]any) {
+	body, _ := json.Marshal(did) // texts
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || w.switches.EventsOff {
+		return
+	}
+	w.under.Go(func() {
+		for try := range engageTries {
+			if status, _ := w.post(wxPost{body: body}, to, ""); status >= 200 && status < 300 {
+				return
+			}
+			select {
+			case <-w.ctx.Done():
+				return
+			case <-time.After(time.Duration(try+1) * 200 * time.Millisecond):
+			}
+		}
+	})
 }
 
 // resolve finds or begins the task of a conversation.

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -99,7 +100,7 @@ func TestEngage(t *testing.T) {
 	resolve := func(media, details string) map[string]any {
 		t.Helper()
 		return r.result("webex-engage", "resolve-conversation", `{"transId":"t1","mediaType":"`+media+`","mediaChannel":"web",
-			"details":{"messageDetails":`+details+`}}`)
+			"encoded":{"details":`+strconv.Quote(`{"messageDetails":`+details+`}`)+`}}`)
 	}
 	const chat = `{"appId":"APP-1","userId":"u1","threadId":"th1","message":"Hello"}`
 	first := resolve("chat", chat)
