@@ -101,7 +101,7 @@ func TestCrashBeforeTheTokenIsStored(t *testing.T) {
 func TestDatabaseGoesAwayDuringARenewal(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		a := h.authorized(t, "sign-in", "Main")
-		h.callTimeout = 200 * time.Millisecond
+		h.callTimeout = 2 * time.Second
 		h.clock.Advance(time.Hour)
 		away := func(*http.Request, *http.Response) {
 			h.between.Store(nil)
@@ -201,7 +201,7 @@ func TestRenewalThatHangs(t *testing.T) {
 	life(t, func(t *testing.T, h *hub) {
 		a := h.authorized(t, "sign-in", "Main")
 		h.clock.Advance(time.Hour)
-		h.callTimeout = 100 * time.Millisecond
+		h.callTimeout = time.Second
 		_, release := h.HoldTokens()
 		_, _, err := h.call(t, named("Main"))
 		require.Equal(t, core.Unavailable, core.KindOf(err))
@@ -342,7 +342,7 @@ func TestRunRenewsAhead(t *testing.T) {
 		require.Equal(t, map[string]int{"ok": 2}, h.TokenCalls(), "too early")
 		h.clock.Advance(time.Millisecond)
 		go func() { h.Run(ctx); close(ended) }()
-		require.Eventually(t, func() bool { return h.TokenCalls()["ok"] == 4 }, 10*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return h.TokenCalls()["ok"] == 4 }, 20*time.Second, 5*time.Millisecond)
 		cancel()
 		<-ended
 		require.Equal(t, h.clock.Now().Add(time.Hour), h.get(t, a.ID).TokenExpires)

@@ -318,7 +318,7 @@ func TestReplicasFollow(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		return two.Counts()["acme"][integration.Pending] == 1
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 20*time.Second, 10*time.Millisecond)
 	cancel()
 	<-ended
 }

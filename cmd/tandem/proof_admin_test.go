@@ -34,7 +34,7 @@ func TestOwnerLosesRights(t *testing.T) {
 		require.Eventually(t, func() bool {
 			shown = get[[]shownTrigger](t, adminKey, h.Admin+"/admin/v1/triggers")
 			return shown[0].State == "suspended"
-		}, 10*time.Second, 50*time.Millisecond)
+		}, 20*time.Second, 50*time.Millisecond)
 		require.Len(t, shown, 1)
 		require.Equal(t, owner, shown[0].Owner)
 		require.NotEmpty(t, shown[0].Reason)

@@ -287,7 +287,7 @@ func TestReplicasAnswerOnce(t *testing.T) {
 	require.Eventually(t, func() bool {
 		a := call(t, key, http.MethodGet, hubs[1].URL+path, "")
 		return a.status == http.StatusOK && strings.Contains(a.body, "Caller 7")
-	}, 10*time.Second, 50*time.Millisecond)
+	}, 20*time.Second, 50*time.Millisecond)
 	require.Equal(t, http.StatusOK, call(t, key, http.MethodPost, hubs[1].URL+path, `{"keepAlive":true}`).status)
 }
 

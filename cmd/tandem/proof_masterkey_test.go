@@ -73,6 +73,6 @@ func TestMasterKeyIsReplacedUnderLoad(t *testing.T) {
 
 	// A running hub refuses a foreign key and goes on with its own.
 	require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("ab", 32)+"\n"), 0o600))
-	require.Eventually(t, func() bool { return strings.Contains(h.Log(), "master key file not taken over") }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(h.Log(), "master key file not taken over") }, 20*time.Second, 50*time.Millisecond)
 	r.got.await(t, addTask(t, h, key, work), "Queued")
 }

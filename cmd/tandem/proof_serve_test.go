@@ -225,16 +225,16 @@ func TestMappingsReload(t *testing.T) {
 	more := proofDirectory + "  - upn: more@proof.example\n    licence: Contact Center\n    workflows: {ExternalTask: work}\n"
 	began := time.Now()
 	r.write(t, "directory/proof.yaml", more)
-	require.Eventually(t, func() bool { return len(services()) == 3 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(services()) == 3 }, 20*time.Second, 20*time.Millisecond)
 	t.Logf("taken over after %s", time.Since(began))
 
 	r.write(t, "directory/proof.yaml", more+"    oops: none\n")
-	require.Eventually(t, func() bool { return strings.Contains(h.Log(), "directory/proof.yaml:18:5") }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(h.Log(), "directory/proof.yaml:18:5") }, 20*time.Second, 20*time.Millisecond)
 	require.Len(t, services(), 3, "the last good set goes on")
 	addTask(t, h, key, "more@proof.example")
 
 	r.write(t, "directory/proof.yaml", proofDirectory)
-	require.Eventually(t, func() bool { return len(services()) == 2 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(services()) == 2 }, 20*time.Second, 20*time.Millisecond)
 
 	_, err := newBrokenRig(t).Start(t.Context(), nil)
 	require.ErrorContains(t, err, "directory/proof.yaml:15:5", "a broken set is a reason not to start")

@@ -58,7 +58,7 @@ func (late) Call(ctx context.Context, call outbound.Call) (*outbound.Response, e
 func TestALateSuccessIsATimeout(t *testing.T) {
 	t.Parallel()
 	op := one(t, strings.Replace(fetch, "method: GET", "method: POST", 1))
-	result, err := runner(late{}, base).Run(t.Context(), operation.Request{Operation: op, Timeout: 10 * time.Millisecond})
+	result, err := runner(late{}, base).Run(t.Context(), operation.Request{Operation: op, Timeout: time.Second})
 	kind(t, err, core.Timeout, operation.CodeTimeout)
 	require.True(t, failure(t, err).Wrote)
 	require.Equal(t, operation.StepFailed, result.Steps[0].State)

@@ -112,7 +112,7 @@ output: {name: "= steps.get.name"}
 			r := runner(client, server.URL)
 			timeout := time.Minute
 			if c.name == "hang" {
-				timeout = 200 * time.Millisecond
+				timeout = 2 * time.Second
 			}
 			for _, write := range []bool{false, true} {
 				if write && c.name == "wrong shape" {

@@ -431,7 +431,7 @@ func TestWakeAndTheNextDueTimeNeedNoLook(t *testing.T) {
 		})
 		r.run(w)
 		r.send(store.OutboxItem{Kind: "k", Lane: "now"},
-			store.OutboxItem{Kind: "k", Lane: "later", DueMs: core.SystemClock{}.Now().Add(200 * time.Millisecond).UnixMilli()})
+			store.OutboxItem{Kind: "k", Lane: "later", DueMs: core.SystemClock{}.Now().Add(2 * time.Second).UnixMilli()})
 		for range 10 {
 			w.Wake()
 		}

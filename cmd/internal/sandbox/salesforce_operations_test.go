@@ -214,7 +214,7 @@ func TestSalesforceCreationWhoseAnswerIsLost(t *testing.T) {
 	r.Fault("salesforce", Fault{Delay: time.Minute})
 	op, _ := r.operations.Operation("salesforce", "create-case")
 	_, err = r.runner.Run(t.Context(), operation.Request{
-		Tenant: "contoso", Operation: op, Input: map[string]any{"Subject": "Late"}, Timeout: 200 * time.Millisecond,
+		Tenant: "contoso", Operation: op, Input: map[string]any{"Subject": "Late"}, Timeout: 2 * time.Second,
 	})
 	require.Equal(t, core.Timeout, core.KindOf(err))
 	failed, ok = errors.AsType[*operation.Error](err)
