@@ -1,9 +1,7 @@
 package cxone
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -11,6 +9,7 @@ import (
 	"tandem/core"
 	"tandem/core/operation"
 	"tandem/core/outbound"
+	"tandem/core/server"
 )
 
 // The branches of Workflow Execute that the hub names. Default is the script's
@@ -27,13 +26,6 @@ const maxAnswer = 32 << 10
 
 // maxMessage bounds the message of an error, in bytes.
 const maxMessage = 1000
-
-// The codes of an upstream that cannot be connected to, and of one that does not
-// take what the mapping sent.
-const (
-	codeUnreachable = "UPSTREAM_UNREACHABLE"
-	codeRejected    = "UPSTREAM_REJECTED"
-)
 
 // reply is the verdict on a job: what a first answer is kept as, and what both
 // surfaces render.
@@ -68,7 +60,7 @@ type envelope struct {
 
 func (r *reply) envelope() []byte {
 	if r.text == nil {
-		r.text = encode(envelope{r.Branch, r.ResultSet, r.ErrorArgs, r.CacheKey})
+		r.text = server.EncodeJSON(envelope{r.Branch, r.ResultSet, r.ErrorArgs, r.CacheKey})
 	}
 	return r.text
 }
@@ -89,21 +81,9 @@ type niceError struct {
 
 func (r *reply) nice() []byte {
 	if r.ErrorArgs == nil {
-		return encode(niceResult{r.ResultSet, r.CacheKey})
+		return server.EncodeJSON(niceResult{r.ResultSet, r.CacheKey})
 	}
-	return encode(niceError{r.ErrorArgs.Code, r.ErrorArgs.Message, r.Branch, r.ErrorArgs})
-}
-
-// encode writes JSON as short as it gets: letters that only HTML minds stay as
-// they are. What the adapter builds can always be encoded.
-func encode(v any) []byte {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return []byte("null")
-	}
-	return bytes.TrimRight(text.Bytes(), "\n")
+	return server.EncodeJSON(niceError{r.ErrorArgs.Code, r.ErrorArgs.Message, r.Branch, r.ErrorArgs})
 }
 
 // failed makes the verdict of an error. What an upstream's answer caused is an
@@ -125,8 +105,7 @@ func failedAfter(steps []operation.Step, err error, id string) reply {
 	}
 	if run, ok := errors.AsType[*operation.Error](err); ok {
 		args.Step, args.UpstreamStatus = run.Step, run.Upstream
-		// What only read has done nothing, however it ended.
-		args.Retryable = !run.Wrote && (meaning.Retry || e.Kind == core.Uncertain)
+		args.Retryable = run.Retryable()
 		branch, args.Code, status = fault(run, steps, e, branch, status)
 	} else if e.Code == codeInvalidWorkflow {
 		branch = branchInvalidWorkflow
@@ -154,10 +133,10 @@ func fault(run *operation.Error, steps []operation.Step, e *core.Error, branch s
 	case run.Upstream != 0:
 		branch = branchInternalError
 		if code == "" && e.Kind == core.Invalid {
-			code = codeRejected
+			code = operation.CodeRejected
 		}
 	case e.Kind == core.Unavailable && run.Step != "":
-		code = cmp.Or(code, codeUnreachable)
+		code = cmp.Or(code, operation.CodeUnreachable)
 	case e.Kind == core.Uncertain && !run.Wrote:
 		code = cmp.Or(code, outbound.CodeUpstreamFailed)
 	case e.Kind == core.Invalid && (run.Wrote || run.Step != "" && called):

@@ -225,7 +225,7 @@ func (a *Adapter) succeeded(ctx context.Context, j *job, out any) (reply, error)
 	}
 	r := reply{Branch: branchSuccess, Status: http.StatusOK, ResultSet: set}
 	if r.fits() == nil && j.searches() && j.configuration.cache > 0 {
-		r.CacheKey = a.o.Results.Put(ctx, j.who.Tenant, a.knownKey(ctx, j), j.configuration.cache, encode(set))
+		r.CacheKey = a.o.Results.Put(ctx, j.who.Tenant, a.knownKey(ctx, j), j.configuration.cache, server.EncodeJSON(set))
 		r.text = nil
 	}
 	return r, r.fits()

@@ -238,9 +238,9 @@ func TestBranchesOfErrors(t *testing.T) {
 			code := meaning.Code
 			switch {
 			case kind == core.Unavailable && upstream == 0:
-				code = codeUnreachable
+				code = operation.CodeUnreachable
 			case kind == core.Invalid && upstream != 0:
-				code = codeRejected
+				code = operation.CodeRejected
 			case kind == core.Uncertain && upstream == 0:
 				code = outbound.CodeUpstreamFailed
 			case kind == core.NotConfigured && upstream == 0:

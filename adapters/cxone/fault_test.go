@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/operation"
 	"tandem/core/outbound"
 )
 
@@ -144,7 +145,7 @@ func TestRefusedConnectionsAndOpenBreaker(t *testing.T) {
 		if s.ErrorArgs.Code == outbound.CodeCircuitOpen {
 			break
 		}
-		require.Equal(t, codeUnreachable, s.ErrorArgs.Code)
+		require.Equal(t, operation.CodeUnreachable, s.ErrorArgs.Code)
 		require.True(t, s.ErrorArgs.Retryable)
 	}
 	s = r.execute(t, admin, body(t, findID, phone()))

@@ -50,7 +50,7 @@ func (a *Adapter) nice(serve func(c echo.Context, who core.Caller) error) echo.H
 		}
 		if e, status := server.Explain(err); status < http.StatusInternalServerError {
 			r := failed(e, "")
-			return c.JSONBlob(status, encode(niceError{Error: r.ErrorArgs.Code, ErrorDescription: r.ErrorArgs.Message}))
+			return c.JSONBlob(status, server.EncodeJSON(niceError{Error: r.ErrorArgs.Code, ErrorDescription: r.ErrorArgs.Message}))
 		}
 		return patient(err)
 	}
@@ -96,7 +96,7 @@ func (a *Adapter) listConfigurations(c echo.Context, who core.Caller) error {
 			list = append(list, configurationView{cfg.id, cfg.name, cfg.description, word, cfg.typeID, cfg.typeName})
 		}
 	}
-	return c.JSONBlob(http.StatusOK, encode(map[string]any{"configurations": list, "totalRecords": len(list)}))
+	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{"configurations": list, "totalRecords": len(list)}))
 }
 
 func statusOf(isActive bool) string {
@@ -129,7 +129,7 @@ func (a *Adapter) listWorkflows(c echo.Context, who core.Caller) error {
 			list = append(list, view)
 		}
 	}
-	return c.JSONBlob(http.StatusOK, encode(map[string]any{
+	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{
 		"id": cfg.id, "typeId": cfg.typeID, "instanceId": "", "workflows": list,
 	}))
 }
@@ -156,7 +156,7 @@ func (a *Adapter) listDataMappings(c echo.Context, who core.Caller) error {
 		return err
 	}
 	list := mappingViews(cfg.dataMappings, "from")
-	return c.JSONBlob(http.StatusOK, encode(map[string]any{"dataMappings": list, "totalRecords": len(list)}))
+	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{"dataMappings": list, "totalRecords": len(list)}))
 }
 
 func (a *Adapter) listCardMappings(c echo.Context, who core.Caller) error {
@@ -165,7 +165,7 @@ func (a *Adapter) listCardMappings(c echo.Context, who core.Caller) error {
 		return err
 	}
 	list := mappingViews(cfg.cardMappings, "label")
-	return c.JSONBlob(http.StatusOK, encode(map[string]any{"dynamicDataMappings": list, "totalRecords": len(list)}))
+	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{"dynamicDataMappings": list, "totalRecords": len(list)}))
 }
 
 func mappingViews(all []*dataMapping, other string) []mappingView {
@@ -206,7 +206,7 @@ func (a *Adapter) listEntities(c echo.Context, who core.Caller) error {
 		for _, f := range e.Fields {
 			fields = append(fields, crmField{f.Label, f.Name, f.Updatable})
 		}
-		return c.JSONBlob(http.StatusOK, encode(map[string]any{
+		return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{
 			"entities": []map[string]any{{"label": e.Label, "name": e.Name, "fields": fields}},
 		}))
 	}
@@ -214,7 +214,7 @@ func (a *Adapter) listEntities(c echo.Context, who core.Caller) error {
 	for _, e := range known.All() {
 		list = append(list, entityView{Label: e.Label, Name: e.Name})
 	}
-	return c.JSONBlob(http.StatusOK, encode(map[string]any{"entities": list}))
+	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{"entities": list}))
 }
 
 // cacheKeyOf returns the key that a route names, however it was escaped.
@@ -250,5 +250,5 @@ func (a *Adapter) keepAlive(c echo.Context, who core.Caller) error {
 	if err := a.o.Results.KeepAlive(c.Request().Context(), who.Tenant, key); err != nil {
 		return err
 	}
-	return c.JSONBlob(http.StatusOK, encode(map[string]any{"cacheKey": key, "keepAlive": true}))
+	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{"cacheKey": key, "keepAlive": true}))
 }

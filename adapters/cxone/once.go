@@ -13,6 +13,7 @@ import (
 
 	"tandem/core"
 	"tandem/core/execution"
+	"tandem/core/server"
 )
 
 // handover is where a run and the caller who waited for it agree on who speaks.
@@ -32,7 +33,7 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 	answer, repeated, err := a.o.Answers.Do(ctx, key, answerLife, runLimit, func(ctx context.Context) (execution.Answer, bool) {
 		done := a.run(ctx, j, runLimit, hex.EncodeToString(key[:]))
 		// Before the caller has it, who makes its text and would share this one.
-		text, keep := encode(done.reply), j.hasID() && !done.mayRepeat()
+		text, keep := server.EncodeJSON(done.reply), j.hasID() && !done.mayRepeat()
 		hand.mu.Lock()
 		hand.done = &done
 		gone := hand.gone
@@ -97,7 +98,7 @@ func (j *job) key() [32]byte {
 	}
 	parts := []string{
 		"cxone", j.who.Tenant, j.configuration.id, j.workflow.id, j.contact, j.interaction, j.action,
-		j.cardMappingID, j.dataMappingID, string(encode(payload)), // keys in order
+		j.cardMappingID, j.dataMappingID, string(server.EncodeJSON(payload)), // keys in order
 	}
 	if !j.hasID() {
 		parts = append(parts, j.id)

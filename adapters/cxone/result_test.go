@@ -12,6 +12,7 @@ import (
 	"tandem/core"
 	"tandem/core/integration"
 	"tandem/core/operation"
+	"tandem/core/server"
 )
 
 func TestShape(t *testing.T) {
@@ -54,7 +55,7 @@ func TestShape(t *testing.T) {
 
 	empty, err := shape(object{"records": []any{}}, "", acme)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"contactId":"","result":[{"system":{"type":"acme","label":"Acme","icon":"","baseUrl":""},"records":[],"pinRecords":[]}]}`, string(encode(empty)))
+	require.JSONEq(t, `{"contactId":"","result":[{"system":{"type":"acme","label":"Acme","icon":"","baseUrl":""},"records":[],"pinRecords":[]}]}`, string(server.EncodeJSON(empty)))
 }
 
 func TestShapeRefuses(t *testing.T) {

@@ -31,7 +31,7 @@ func TestStudioGuide(t *testing.T) {
 		require.Contains(t, string(guide), "| `"+branch+"` |")
 	}
 	words := []string{
-		codeInvalidWorkflow, codeUnreachable, codeRejected, operation.CodeBrokenAnswer,
+		codeInvalidWorkflow, operation.CodeUnreachable, operation.CodeRejected, operation.CodeBrokenAnswer,
 		outbound.CodeRedirected, outbound.CodeAuthorizationRequired, outbound.CodeUpstreamForbidden, outbound.CodeUpstreamThrottled,
 		engine.CodeEnded, engine.CodeTaken, engine.CodeThere, outbound.CodeUpstreamFailed, outbound.CodeUpstreamBusy, outbound.CodeCircuitOpen, outbound.CodeAddressRefused,
 	}

@@ -15,6 +15,7 @@ import (
 	"tandem/core/expression"
 	"tandem/core/mapping"
 	"tandem/core/operation"
+	"tandem/core/server"
 	"tandem/core/store"
 )
 
@@ -316,7 +317,7 @@ func (j *job) recorded(out any) (input, result string) {
 	if len(records) == 1 {
 		r, _ := records[0].(map[string]any)
 		fields, _ := r["fields"].([]any)
-		result = string(encode(map[string]any{"id": r["id"], "service": r["title"], "fields": fields[:min(4, len(fields))]}))
+		result = string(server.EncodeJSON(map[string]any{"id": r["id"], "service": r["title"], "fields": fields[:min(4, len(fields))]}))
 	}
-	return string(encode(shown)), result
+	return string(server.EncodeJSON(shown)), result
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
+	"tandem/core/server"
 )
 
 func TestTaskFailures(t *testing.T) {
@@ -48,7 +49,7 @@ func TestTaskFailures(t *testing.T) {
 			"ended":          {admin, branchInternalError, "TASK_ENDED", input(over.ID), 409},
 		} {
 			s := r.execute(t, c.who, aboutTask(t, workflow, c.input))
-			rec := r.do(c.who, http.MethodPost, addressOf(tasksID, workflow), string(encode(object{"contactId": "4711", "workflowInput": c.input})))
+			rec := r.do(c.who, http.MethodPost, addressOf(tasksID, workflow), string(server.EncodeJSON(object{"contactId": "4711", "workflowInput": c.input})))
 			if name == "ended" && (workflow == getID || workflow == closeID) {
 				require.Equal(t, branchSuccess, s.Branch)
 				require.Equal(t, http.StatusOK, rec.Code)

@@ -13,6 +13,7 @@ import (
 	"tandem/core"
 	"tandem/core/engine"
 	"tandem/core/flow"
+	"tandem/core/server"
 	"tandem/core/store"
 )
 
@@ -303,7 +304,7 @@ func TestCloseTask(t *testing.T) {
 		ask := func(input object, more ...any) {
 			t.Helper()
 			if native {
-				rec := r.do(admin, http.MethodPost, addressOf(tasksID, closeID), string(encode(object{"contactId": "4711", "workflowInput": input})))
+				rec := r.do(admin, http.MethodPost, addressOf(tasksID, closeID), string(server.EncodeJSON(object{"contactId": "4711", "workflowInput": input})))
 				require.Equal(t, http.StatusOK, rec.Code, rec.Body.String())
 				return
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/core/operation"
 	"tandem/core/outbound"
 )
 
@@ -207,7 +208,7 @@ func TestConnectGuideIsTrue(t *testing.T) {
 	}
 	require.Contains(t, guide, subscriptionPath+FlowSource)
 	require.Contains(t, guide, fmt.Sprintf("within %d seconds", int(nodeTime.Seconds())))
-	for _, code := range []string{codeTaskFailed, codeFairUse, codeUnknownMethod, codeUnreachable, codeRejected, outbound.CodeCircuitOpen, outbound.CodeAuthorizationRequired, outbound.CodeUpstreamThrottled} {
+	for _, code := range []string{codeTaskFailed, codeFairUse, codeUnknownMethod, operation.CodeUnreachable, operation.CodeRejected, outbound.CodeCircuitOpen, outbound.CodeAuthorizationRequired, outbound.CodeUpstreamThrottled} {
 		require.Contains(t, guide, "`"+code+"`")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"tandem/core/delivery"
 	"tandem/core/execution"
 	"tandem/core/outbox"
+	"tandem/core/server"
 	"tandem/core/store"
 )
 
@@ -135,7 +136,7 @@ func (a *Adapter) settle(ctx context.Context, p *pending) []byte {
 	began, took := a.o.Clock.Now(), core.Stopwatch()
 	m, ok := methodOf(p.Node, p.Method)
 	if !ok {
-		return []byte(encode(answer{Outputs: map[string]any{}, CorrelationID: p.ID}))
+		return server.EncodeJSON(answer{Outputs: map[string]any{}, CorrelationID: p.ID})
 	}
 	k := &call{m: m, id: p.ID}
 	err := a.person(k, p.Caller)
@@ -157,7 +158,7 @@ func (a *Adapter) settle(ctx context.Context, p *pending) []byte {
 	if err != nil {
 		last.Outputs, last.Error = map[string]any{}, &v.Failure
 	}
-	return []byte(encode(last))
+	return server.EncodeJSON(last)
 }
 
 // post tells the flow the last word. It is sent as events to flows are, and

@@ -159,7 +159,7 @@ func (a *Adapter) reply(c echo.Context, v verdict, id string) error {
 }
 
 func (a *Adapter) send(c echo.Context, status int, body answer) error {
-	text := []byte(encode(body))
+	text := server.EncodeJSON(body)
 	c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(text)))
 	return c.JSONBlob(status, text)
 }

@@ -73,8 +73,6 @@ const codeTaskFailed = "TASK_FAILED"
 const (
 	codeFairUse       = "FAIR_USE_LIMIT" // the engine's
 	codeUnknownMethod = "UNKNOWN_METHOD"
-	codeUnreachable   = "UPSTREAM_UNREACHABLE"
-	codeRejected      = "UPSTREAM_REJECTED"
 )
 
 // comeBack is when a caller whom nobody told should come back.
@@ -128,8 +126,7 @@ func (m *method) fault(version string, err error) verdict {
 		why = causeOfRun(run, e)
 		v.Failure.Code = cmp.Or(e.Code, codeOfRun(run, e.Kind))
 		v.Failure.UpstreamStatus = run.Upstream
-		// What only read has done nothing, however it ended.
-		v.Failure.Retryable = !run.Wrote && (meaning.Retry || e.Kind == core.Uncertain)
+		v.Failure.Retryable = run.Retryable()
 	} else {
 		why = causeOf(e)
 		switch e.Kind {
@@ -223,9 +220,9 @@ func codeOfRun(run *operation.Error, kind core.Kind) string {
 	case kind == core.NotConfigured:
 		return outbound.CodeAuthorizationRequired
 	case run.Upstream != 0 && kind == core.Invalid:
-		return codeRejected
+		return operation.CodeRejected
 	case run.Upstream == 0 && kind == core.Unavailable:
-		return codeUnreachable
+		return operation.CodeUnreachable
 	default:
 		return core.Table[kind].Code
 	}

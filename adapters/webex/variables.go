@@ -1,12 +1,12 @@
 package webex
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"tandem/core/server"
 )
 
 // The vendor's limits of variables, texts in characters.
@@ -149,14 +149,5 @@ func (p *problems) value(at, kind string, v any) string {
 	return text
 }
 
-// encode writes JSON as short as it gets: letters that only HTML minds stay as
-// they are. What was decoded can always be encoded.
-func encode(v any) string {
-	var text bytes.Buffer
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return "null"
-	}
-	return strings.TrimRight(text.String(), "\n")
-}
+// encode is server.EncodeJSON for texts.
+func encode(v any) string { return string(server.EncodeJSON(v)) }

@@ -121,6 +121,12 @@ const (
 	CodeTimeout      = "TIMEOUT"                // the run's own time is over
 )
 
+// Codes that platforms give to failures of runs that bring none.
+const (
+	CodeUnreachable = "UPSTREAM_UNREACHABLE" // Unavailable: nobody answered
+	CodeRejected    = "UPSTREAM_REJECTED"    // Invalid: the upstream did not take what it was sent
+)
+
 // Error is a failed run: which step, and what the upstream said. Its kind is
 // that of Err.
 type Error struct {
@@ -134,6 +140,13 @@ type Error struct {
 
 // Error returns the text of the cause.
 func (e *Error) Error() string { return e.Err.Error() }
+
+// Retryable tells whether the same run again may succeed, and does nothing twice.
+// What only read has done nothing, however it ended.
+func (e *Error) Retryable() bool {
+	kind := core.KindOf(e.Err)
+	return !e.Wrote && (core.Table[kind].Retry || kind == core.Uncertain)
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

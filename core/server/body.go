@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -107,6 +108,18 @@ func DecodeOptionalJSON(c echo.Context, v any) (bool, error) {
 		return false, status(http.StatusUnsupportedMediaType, "Content-Type: expected application/json.")
 	}
 	return true, UnmarshalStrict(data, v)
+}
+
+// EncodeJSON writes JSON as short as it gets: letters that only HTML minds stay as
+// they are. v must be something that can be encoded, else it is null.
+func EncodeJSON(v any) []byte {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return []byte("null")
+	}
+	return bytes.TrimRight(text.Bytes(), "\n")
 }
 
 func isJSON(h http.Header) bool {
