@@ -48,6 +48,7 @@ type TransactionEngine interface {
 type Bridge interface {
 	Node(ctx context.Context, call bridge.NodeCall) (map[string]any, error)
 	Create(ctx context.Context, call bridge.NodeCall) error
+	Hasten(ctx context.Context, tx *store.Tx, taskID string) error
 	Follow(ctx context.Context, tenant, platform, remoteID string) error
 }
 
