@@ -139,7 +139,7 @@ type nodeRig struct {
 	made       atomic.Int64
 
 	mu      sync.Mutex
-	fail    func() error // what befalls the engine
+	fail    func() error        // what befalls the engine
 	asked   outbound.Credential // last
 	answers map[string]func(ctx context.Context, r operation.Request) (any, error)
 	ran     []operation.Request
