@@ -87,6 +87,14 @@ func newSpy(t *testing.T, vendors *sandbox.Vendors) *spy {
 			fmt.Fprintf(w, `[{"message":%q,"errorCode":"MALFORMED_ID"}]`, "not accepted: "+r.Header.Get("Authorization"))
 			return
 		}
+		if key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Token token="); ok { // one that repeats the key alone, in JSON in JSON
+			quoted := strings.NewReplacer("/", `\/`, "=", `\u003d`).Replace(key)
+			if r.URL.Path == "/keyed/refuse" {
+				w.WriteHeader(http.StatusUnprocessableEntity)
+			}
+			fmt.Fprintf(w, `{"name":%q,"error":"unknown key %s"}`, `{"key":"`+quoted+`"}`, quoted)
+			return
+		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		behind.ServeHTTP(w, r)
 	}))
@@ -185,7 +193,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 		secrets := map[string]string{
 			"master key": testKey, "client secret": "canary-client-secret-7b1f", "admin password": "canary-admin-password-93c2",
 			"other password": "canary-wrong-password-55aa", "callback signature": "canary-callback-sig-0c4e", "code of a stranger": "canary-code-of-a-stranger-1d",
-			"api token": "canary-api-token-6e2b",
+			"api token": "canary-api-token-6e2b", "api key of a CRM": "canary/api/key/51e7==",
 		}
 		if database != "" {
 			u, err := url.Parse(database)
@@ -197,6 +205,9 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 		r := newRig(t, database, "TANDEM_LOG_LEVEL=debug", "TANDEM_MASTER_KEY="+testKey)
 		r.webex(t, vendors, s.Listener.Addr().String())
 		r.write(t, "cxone/configurations.yaml", canaryConfigurations)
+		r.write(t, "keyed/integration.yaml", "title: Keyed\nbase: http://"+s.Listener.Addr().String()+"/keyed\nerror_texts: [error]\n"+keyedGrant)
+		r.write(t, "keyed/find.yaml", proofOperation)
+		r.write(t, "keyed/refuse.yaml", strings.Replace(proofOperation, "path: /find", "path: /refuse", 1))
 		h := r.start(t)
 		v := &visitor{t: t, base: h.URL, jar: map[string]string{}, shown: &strings.Builder{}}
 		token, err := r.Run(t.Context(), "setup-token", "--tenant", tenant)
@@ -244,7 +255,7 @@ func TestSecretsAreNowhereInTheClear(t *testing.T) {
 		for place, content := range places {
 			for name, secret := range secrets {
 				for _, form := range []string{
-					secret, url.QueryEscape(secret), html.EscapeString(secret), hex.EncodeToString([]byte(secret)),
+					secret, url.QueryEscape(secret), html.EscapeString(secret), strings.NewReplacer("/", `\/`, "=", `\u003d`).Replace(secret), hex.EncodeToString([]byte(secret)),
 					base64.StdEncoding.EncodeToString([]byte(secret)),
 				} {
 					if place == "the pages" && (name == "setup token" || strings.HasPrefix(name, "state")) {
@@ -324,6 +335,10 @@ func grantAll(t *testing.T, v *visitor, s *spy, secrets map[string]string) {
 	res = v.ask(http.MethodPost, "/console/integrations/zendesk/authorizations", zendesk)
 	require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
 	v.ask(http.MethodPost, strings.TrimPrefix(res.Header.Get("Location"), v.base)+"/authorize", url.Values{}) // refused: the sandbox knows one
+	keyed := url.Values{"grant": {"key"}, "name": {"Keyed"}, "v.key": {secrets["api key of a CRM"]}}
+	res = v.ask(http.MethodPost, "/console/integrations/keyed/authorizations", keyed)
+	require.Equal(t, http.StatusSeeOther, res.StatusCode, text(t, res))
+	v.ask(http.MethodPost, strings.TrimPrefix(res.Header.Get("Location"), v.base)+"/authorize", url.Values{})
 	for _, path := range []string{"/console/integrations", salesforce, one, one + "/edit", one + "/remove", "/console/integrations/zendesk", "/console/breakers", "/console/people"} {
 		require.Equal(t, http.StatusOK, v.ask(http.MethodGet, path, nil).StatusCode, path)
 	}
@@ -379,6 +394,20 @@ configurations:
     status: active
     workflows:
       - {id: ` + proofFind + `, name: Search for ANI, action: search, operation: search-ani, status: active}
+  - id: ` + keyedConfiguration + `
+    name: Keyed
+    integration: keyed
+    authorization: Keyed
+    status: active
+    workflows:
+      - {id: ` + proofCreate + `, name: Find, action: search, operation: find, status: active}
+      - {id: ` + proofHang + `, name: Refuse, action: search, operation: refuse, status: active}
+`
+
+const keyedConfiguration = "5f0c2c1e-6a55-4f6b-9d0e-7f1d4a1b0c11"
+
+const keyedGrant = `grants:
+  - {id: key, type: api_key, title: Key, header: Authorization, value: "Token token={key}", fields: [{name: key, label: Key, secret: true, required: true}]}
 `
 
 // useCXone lets a script meet a CRM that repeats the credential which it was
@@ -390,11 +419,22 @@ func useCXone(t *testing.T, r *rig, h *sandbox.Hub, v *visitor, secrets map[stri
 	require.NoError(t, err)
 	got := call(t, secrets["cxone key"], http.MethodPost, h.URL+"/cxone/v1/workflow-execute", string(body))
 	require.Contains(t, got.body, "not accepted: Bearer [redacted]")
+	all := got.body
+	for workflow, want := range map[string]string{proofCreate: "Success", proofHang: "unknown key [redacted]"} {
+		asked := execution(workflow, "4711", "6000", map[string]string{"phoneNumber": "+41445551234"})
+		asked["configurationId"] = keyedConfiguration
+		body, err := json.Marshal(asked)
+		require.NoError(t, err)
+		got := call(t, secrets["cxone key"], http.MethodPost, h.URL+"/cxone/v1/workflow-execute", string(body))
+		require.Contains(t, got.body, want)
+		require.Contains(t, got.body, "[redacted]")
+		all += got.body
+	}
 	for _, path := range []string{"/console/executions", "/console/mappings", "/console/playground"} {
 		page := text(t, v.ask(http.MethodGet, path, nil))
-		if one := regexp.MustCompile(`/console/executions/[0-9a-f-]{36}`).FindString(page); one != "" {
-			require.Contains(t, text(t, v.ask(http.MethodGet, one, nil)), "not accepted")
+		for _, one := range regexp.MustCompile(`/console/executions/[0-9a-f-]{36}`).FindAllString(page, -1) {
+			require.Contains(t, text(t, v.ask(http.MethodGet, one, nil)), "[redacted]")
 		}
 	}
-	return got.body
+	return all
 }
