@@ -169,7 +169,7 @@ func TestFaultsOfWebex(t *testing.T) {
 		status int
 	}{
 		{"timeout", upstream(core.Timeout, 0, ""), each("onTimeout", nil), "TIMEOUT", 0},
-		{"refused connection", upstream(core.Unavailable, 0, ""), each("onError", nil), codeUnreachable, 0},
+		{"refused connection", upstream(core.Unavailable, 0, ""), each("onError", nil), operation.CodeUnreachable, 0},
 		{"500", upstream(core.Uncertain, 500, outbound.CodeUpstreamFailed), each("onError", nil), outbound.CodeUpstreamFailed, 500},
 		{"503", upstream(core.Unavailable, 503, outbound.CodeUpstreamBusy), each("onError", nil), outbound.CodeUpstreamBusy, 503},
 		{"breaker open", upstream(core.Unavailable, 0, outbound.CodeCircuitOpen), each("onError", nil), outbound.CodeCircuitOpen, 0},
@@ -178,8 +178,8 @@ func TestFaultsOfWebex(t *testing.T) {
 		{"403", upstream(core.Forbidden, 403, outbound.CodeUpstreamForbidden), each("onauthorizationfail", map[string]string{"set-variable": "Invalid Token"}), outbound.CodeUpstreamForbidden, 403},
 		{"404", upstream(core.NotFound, 404, ""), each("onError", with(refusal, "set-variable", "Not Found")), "NOT_FOUND", 404},
 		{"409", upstream(core.Conflict, 409, ""), each("onError", refusal), "CONFLICT", 409},
-		{"422", upstream(core.Invalid, 422, ""), each("onError", with(refusal, "set-variable", "Bad Request")), codeRejected, 422},
-		{"400", upstream(core.Invalid, 400, ""), each("onError", map[string]string{"set-variable": "Bad Request"}), codeRejected, 400},
+		{"422", upstream(core.Invalid, 422, ""), each("onError", with(refusal, "set-variable", "Bad Request")), operation.CodeRejected, 422},
+		{"400", upstream(core.Invalid, 400, ""), each("onError", map[string]string{"set-variable": "Bad Request"}), operation.CodeRejected, 400},
 		{"broken JSON", upstream(core.Uncertain, 200, operation.CodeBrokenAnswer), each("onError", nil), operation.CodeBrokenAnswer, 200},
 		{"too much", upstream(core.ResultTooLarge, 200, ""), each("onError", nil), "RESULT_TOO_LARGE", 200},
 		{"redirect", upstream(core.Uncertain, 302, outbound.CodeRedirected), each("onError", nil), outbound.CodeRedirected, 302},
@@ -360,7 +360,6 @@ func TestListening(t *testing.T) {
 	require.Equal(t, codeTaskFailed, s.Error.Code)
 
 	// And what it never says.
-	r.limit = 100 * time.Millisecond
 	for _, path := range []string{"create-task/create", "queue-task/queue", "close-task/close"} {
 		id := r.uuid()
 		r.listening.Store(false)
@@ -369,10 +368,13 @@ func TestListening(t *testing.T) {
 		}
 		r.answers0()
 		r.listening.Store(true)
+		limit := r.limit
+		r.limit = 100 * time.Millisecond
 		coretest.Soon(t, 350*time.Millisecond, path, func() {
 			s := r.ok(t, path, bodyThere(path, id))
 			require.Equal(t, "onTimeout", s.Outcome, path)
 		})
+		r.limit = limit
 	}
 	require.Empty(t, r.faults)
 }
