@@ -135,7 +135,7 @@ type Remote struct {
 	Platform string      `json:"platform"`
 	ID       string      `json:"id,omitempty"` // there; empty: not known yet
 	State    RemoteState `json:"state"`
-	Error    string      `json:"error,omitempty"` // with RemoteFailed
+	Error    string      `json:"error,omitempty"` // with RemoteFailed; with RemoteRequested why it is not made yet
 }
 
 // PopTarget says where an agent's browser opens a page (the Display Settings of

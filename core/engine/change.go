@@ -99,8 +99,10 @@ func (e *Engine) ChangeIn(ctx context.Context, tx *store.Tx, ref Ref, allow Allo
 	return r.task, errors.Join(e.save(ctx, tx, r), r.fits())
 }
 
-// Change is a task in the hands of a command. Its methods that change the task
-// return Conflict when it has ended.
+// Change is a task in the hands of a command. Queue, Offer, Connect, Requeue,
+// SetParameters and Show return Conflict when it has ended. Refuse and Answer do nothing
+// then, and Terminate notes at most that the target has ended it too; SetRemote,
+// Turn and Later do what they always do.
 type Change struct {
 	r       *run
 	touched bool
