@@ -55,9 +55,6 @@ func (a *Adapter) settled(ctx context.Context, k *call) (core.Task, error) {
 	if err != nil || !making(&t) {
 		return t, err
 	}
-	if err := a.hasten(ctx, &t); err != nil {
-		return t, err
-	}
 	return a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool { return !making(t) })
 }
 
@@ -67,7 +64,7 @@ func making(t *core.Task) bool {
 	return t.Remote.Platform == Platform && t.Remote.State == core.RemoteRequested && t.Remote.ID == ""
 }
 
-// hasten has the task made now, if Create Task could not.
+// hasten has a task made now that Create Task could not make.
 func (a *Adapter) hasten(ctx context.Context, t *core.Task) error {
 	return a.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		tx.After(a.o.Wake)

@@ -61,7 +61,7 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 	}
 	if made.Remote.ID == "" {
 		if err := a.o.Bridge.Create(ctx, k.node(&made, k.asked())); err != nil {
-			return result{}, err
+			return result{}, errors.Join(err, a.unmade(ctx, k, err))
 		}
 		if made, err = a.task(ctx, k); err != nil {
 			return result{}, err
@@ -74,6 +74,23 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		return result{}, errors.Join(taskFailed(&made), a.end(ctx, k, false))
 	}
 	return done, err
+}
+
+// unmade writes down why Webex did not make a task; whether it has nobody knows
+// yet when the time of the call was over.
+func (a *Adapter) unmade(ctx context.Context, k *call, why error) error {
+	e, ok := errors.AsType[*core.Error](why)
+	if !ok || ctx.Err() != nil {
+		return nil
+	}
+	_, err := a.change(ctx, k, func(c *engine.Change) error {
+		if remote := c.Task().Remote; making(c.Task()) {
+			remote.Error = e.Message
+			c.SetRemote(remote)
+		}
+		return nil
+	})
+	return err
 }
 
 // asked is what Create Task says to Webex beside what the task says.
@@ -214,7 +231,7 @@ func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef)
 		return done, err
 	}
 	t, err := a.task(ctx, k)
-	if err == nil && making(&t) {
+	if err == nil && making(&t) && t.Remote.Error != "" {
 		err = a.hasten(ctx, &t)
 	}
 	if err == nil {

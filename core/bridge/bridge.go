@@ -250,6 +250,9 @@ func (b *Bridge) adopt(ctx context.Context, tx *store.Tx, c *engine.Change, plat
 	if holder != t.ID {
 		return c.Refuse("the target has an open task for this conversation, which is another of the hub's: end that one first")
 	}
+	if err := b.made(ctx, tx, t.ID); err != nil {
+		return err
+	}
 	c.SetRemote(core.Remote{Platform: platform, ID: remoteID, State: core.RemoteOpen})
 	return b.follow(ctx, tx, c, platform, remoteID)
 }

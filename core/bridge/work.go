@@ -111,6 +111,15 @@ func (b *Bridge) do(ctx context.Context, it store.OutboxItem, work *engine.Remot
 	return result.Output, err
 }
 
+// made takes away what would make a counterpart again, and lets go on what waits
+// for it.
+func (b *Bridge) made(ctx context.Context, tx *store.Tx, taskID string) error {
+	if err := tx.DropOutbox(ctx, makeLane(taskID)); err != nil {
+		return err
+	}
+	return tx.HastenOutbox(ctx, taskID, b.o.Clock.Now())
+}
+
 // waits is the verdict for what has to wait for the counterpart.
 func (b *Bridge) waits(it store.OutboxItem) outbox.Verdict {
 	wait, more := outbox.Backoff(it.Attempts)
@@ -255,7 +264,7 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 			remote.Error = ""
 		}
 		c.SetRemote(remote)
-		if err := tx.DropOutbox(ctx, makeLane(before.ID)); err != nil {
+		if err := b.made(ctx, tx, before.ID); err != nil {
 			return err
 		}
 		if err := endsThere(c); err != nil {
