@@ -1,10 +1,12 @@
 package cxone
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -226,8 +228,26 @@ func cacheKeyOf(c echo.Context) string {
 	return strings.TrimSpace(key)
 }
 
+// keepTime is how long the routes of kept results wait for the database.
+const keepTime = 3 * time.Second
+
+// inKeepTime calls what needs the database. It may be called again.
+func inKeepTime(c echo.Context, call func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), keepTime)
+	defer cancel()
+	err := call(ctx)
+	if err != nil && ctx.Err() != nil {
+		return core.Wrap(core.Unavailable, err, "the database did not answer in time; try again")
+	}
+	return err
+}
+
 func (a *Adapter) cachedResult(c echo.Context, who core.Caller) error {
-	data, err := a.o.Results.Get(c.Request().Context(), who.Tenant, cacheKeyOf(c))
+	var data []byte
+	err := inKeepTime(c, func(ctx context.Context) (err error) {
+		data, err = a.o.Results.Get(ctx, who.Tenant, cacheKeyOf(c))
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -247,7 +267,8 @@ func (a *Adapter) keepAlive(c echo.Context, who core.Caller) error {
 		return core.InvalidField("keepAlive", "must be true")
 	}
 	key := cacheKeyOf(c)
-	if err := a.o.Results.KeepAlive(c.Request().Context(), who.Tenant, key); err != nil {
+	err = inKeepTime(c, func(ctx context.Context) error { return a.o.Results.KeepAlive(ctx, who.Tenant, key) })
+	if err != nil {
 		return err
 	}
 	return c.JSONBlob(http.StatusOK, server.EncodeJSON(map[string]any{"cacheKey": key, "keepAlive": true}))

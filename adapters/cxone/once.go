@@ -10,11 +10,17 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"tandem/core"
 	"tandem/core/execution"
 	"tandem/core/server"
 )
+
+// fairTime is what a database may need to write a call down: one that has not done
+// so by then is busy, and the caller is sent away in HTTP. Who gives less time has
+// none to spare for a second call.
+const fairTime = time.Second
 
 // handover is where a run and the caller who waited for it agree on who speaks.
 type handover struct {
@@ -51,12 +57,20 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 	case done != nil:
 		a.record(j, j.id, done.reply, *done, "")
 		return &done.reply, nil
+	case err != nil && core.KindOf(err) == core.Unavailable: // nothing was begun
+		if ctx.Err() == nil || j.timeout >= fairTime {
+			return nil, err
+		}
+		err = core.Wrap(core.Timeout, err, "the workflow did not begin within %d ms; nothing was done", j.timeout.Milliseconds())
+		r := failed(err, j.id)
+		a.record(j, j.id, r, ran{err: err}, "")
+		return &r, nil
 	case err != nil:
-		return a.unanswered(j, hand.late, err)
+		return a.unanswered(j, hand.late, err), nil
 	}
 	var r reply
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return a.unanswered(j, hand.late, fmt.Errorf("first answer: %w", err))
+		return a.unanswered(j, hand.late, fmt.Errorf("first answer: %w", err)), nil
 	}
 	note := "The first answer to this request again."
 	if !repeated {
@@ -66,25 +80,23 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 	return &r, nil
 }
 
-// unanswered makes the verdict of a call that got no answer of a run.
-func (a *Adapter) unanswered(j *job, late string, err error) (*reply, error) {
+// unanswered makes the verdict of a call that got no answer of a run that may have
+// begun.
+func (a *Adapter) unanswered(j *job, late string, err error) *reply {
 	note := ""
-	switch core.KindOf(err) {
-	case core.Timeout:
+	if core.KindOf(err) == core.Timeout {
 		text := "the workflow did not end within %d ms and goes on; the same request again gets its answer"
 		if !j.hasID() {
 			text = "the workflow did not end within %d ms and goes on; do not repeat it, because a request without contactId is done again"
 		}
 		err = core.Errorf(core.Timeout, text, j.timeout.Milliseconds())
 		note = "When it ends, that stands under " + late + "."
-	case core.Unavailable:
-		return nil, err // nothing was begun
 	}
 	r := failed(err, j.id)
 	// Whatever else ended it, nobody knows how far it came.
 	r.ErrorArgs.Retryable = r.Branch == branchTimeout && j.hasID()
 	a.record(j, j.id, r, ran{err: err}, note)
-	return &r, nil
+	return &r
 }
 
 // key is the same for calls that ask for the same work for the same contact.

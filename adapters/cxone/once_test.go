@@ -2,6 +2,7 @@ package cxone
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -171,7 +172,7 @@ func TestSecondTryAfterATimeoutGetsTheFirstAnswer(t *testing.T) {
 			}
 			return &operation.Result{Output: object{"records": []any{object{"id": "made"}}}}, nil
 		}
-		b := body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 50}, "contactId", contact)
+		b := body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 1000}, "contactId", contact)
 		s := r.execute(t, admin, b)
 		require.Equal(t, branchTimeout, s.Branch, name)
 		require.Equal(t, contact != nil, s.ErrorArgs.Retryable, name)
@@ -297,10 +298,10 @@ func TestTextsOfTimeouts(t *testing.T) {
 		case <-req.Context().Done():
 		}
 	})
-	s := r.execute(t, admin, body(t, findID, within(100)))
-	require.Equal(t, "the workflow did not end within 100 ms", s.ErrorArgs.Message)
-	s = r.execute(t, admin, body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 100}))
-	require.Contains(t, s.ErrorArgs.Message, "the workflow did not end within 100 ms and goes on")
+	s := r.execute(t, admin, body(t, findID, within(1000)))
+	require.Equal(t, "the workflow did not end within 1000 ms", s.ErrorArgs.Message)
+	s = r.execute(t, admin, body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 1000}))
+	require.Contains(t, s.ErrorArgs.Message, "the workflow did not end within 1000 ms and goes on")
 	all := r.log.all()
 	require.Contains(t, all[len(all)-1].Message, "gets its answer. When it ends, that stands under ")
 	release()
@@ -334,6 +335,9 @@ type refusing struct {
 
 func (f refusing) Do(ctx context.Context, key [32]byte, life, limit time.Duration, flow execution.Flow) (execution.Answer, bool, error) {
 	if f.r.refuse != nil {
+		if errors.Is(f.r.refuse, context.DeadlineExceeded) {
+			<-ctx.Done()
+		}
 		return nil, false, f.r.refuse
 	}
 	return f.Answers.Do(ctx, key, life, limit, flow)

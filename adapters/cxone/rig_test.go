@@ -172,12 +172,17 @@ func (r *rig) failed(msg string, err error) {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
+	return newRigOn(t, "sqlite:"+filepath.Join(t.TempDir(), "tandem.db"))
+}
+
+func newRigOn(t testing.TB, url string) *rig {
+	t.Helper()
 	ctx := context.Background()
 	r := &rig{
 		clock: coretest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
 		keys:  map[string]string{}, auth: &authorizer{}, log: &log{},
 	}
-	db, err := store.Open(ctx, store.Options{URL: "sqlite:" + filepath.Join(t.TempDir(), "tandem.db"), Clock: r.clock})
+	db, err := store.Open(ctx, store.Options{URL: url, Clock: r.clock})
 	require.NoError(t, err)
 	r.db = db
 	t.Cleanup(func() { _ = db.Close() })

@@ -35,7 +35,10 @@ type FirstAnswers struct {
 // flight is a request that is being answered by this process.
 type flight struct {
 	done     chan struct{}
-	waiting  int // callers
+	cancel   context.CancelFunc
+	waiting  int  // callers
+	stands   bool // the claim does, this flight's or another's: the work goes on without callers
+	off      bool // the last caller left before that: nothing may begin any more
 	answer   Answer
 	repeated bool
 	err      error
@@ -53,28 +56,61 @@ func NewFirstAnswers(db *store.DB, clock core.Clock, failed func(msg string, err
 // becomes of ctx, for at most limit. repeated tells that it is another's.
 //
 // Errors: Timeout when ctx ended before there was an answer, which does not stop
-// a flow; Uncertain when the process that ran the flow died; Unavailable and
-// others of the store, and nothing ran; Internal when the flow panicked.
+// a flow; Uncertain when the process that ran the flow died; Unavailable, also
+// when ctx ended before the request was written down, and others of the store,
+// and nothing ran or will; Internal when the flow panicked.
 func (a *FirstAnswers) Do(ctx context.Context, key [32]byte, life, limit time.Duration, flow Flow) (Answer, bool, error) {
 	a.mu.Lock()
 	f := a.flights[key]
 	joined := f != nil
 	if !joined {
-		f = &flight{done: make(chan struct{})}
+		run, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit+lease)
+		f = &flight{done: make(chan struct{}), cancel: cancel}
 		a.flights[key] = f
-		a.all.Go(func() { a.fly(context.WithoutCancel(ctx), f, key, life, limit, flow) })
+		a.all.Go(func() { a.fly(run, f, key, life, limit, flow) })
 	}
 	f.waiting++
 	a.mu.Unlock()
 	select {
 	case <-f.done:
-		return f.answer, joined || f.repeated, f.err
 	case <-ctx.Done():
-		a.mu.Lock()
-		f.waiting--
-		a.mu.Unlock()
-		return nil, false, core.Wrap(core.Timeout, ctx.Err(), "the answer did not come in time; what was begun goes on")
+		if err := a.leave(f, key, ctx.Err()); err != nil {
+			return nil, false, err
+		}
 	}
+	return f.answer, joined || f.repeated, f.err
+}
+
+// leave takes a caller off a flight, the last one together with the flight if
+// nothing has begun. It returns nil when the flight has ended meanwhile.
+func (a *FirstAnswers) leave(f *flight, key [32]byte, cause error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case <-f.done:
+		return nil
+	default:
+	}
+	if f.waiting--; f.stands || f.waiting > 0 {
+		return core.Wrap(core.Timeout, cause, "the answer did not come in time; what was begun goes on")
+	}
+	f.off = true
+	f.cancel()
+	if a.flights[key] == f {
+		delete(a.flights, key) // who asks again is not to wait for what never comes
+	}
+	return core.Wrap(core.Unavailable, cause, "the request could not be written down in time; nothing was begun")
+}
+
+// stand notes that the claim of a flight stands, unless all callers have left.
+func (a *FirstAnswers) stand(f *flight) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f.off {
+		return context.Canceled
+	}
+	f.stands = true
+	return nil
 }
 
 // Wait returns when no flow of this process runs any more, or ctx ends.
@@ -88,20 +124,21 @@ func (a *FirstAnswers) Wait(ctx context.Context) {
 }
 
 func (a *FirstAnswers) fly(ctx context.Context, f *flight, key [32]byte, life, limit time.Duration, flow Flow) {
+	defer f.cancel()
 	defer func() {
 		a.mu.Lock()
-		delete(a.flights, key)
-		gone := f.waiting == 0
-		a.mu.Unlock()
+		if a.flights[key] == f {
+			delete(a.flights, key)
+		}
+		gone := f.waiting == 0 && !f.off
 		close(f.done)
+		a.mu.Unlock()
 		if gone && f.err != nil {
 			a.failed("a request whose caller has gone was not answered", f.err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, limit+lease)
-	defer cancel()
 	owner := core.NewID(a.clock.Now())
-	first, err := a.claim(ctx, key, owner, life)
+	first, err := a.claim(ctx, f, key, owner, life)
 	switch {
 	case err != nil:
 		f.err = err
@@ -132,11 +169,14 @@ func (a *FirstAnswers) fly(ctx context.Context, f *flight, key [32]byte, life, l
 }
 
 // claim takes the key for the owner, or returns the answer of whoever has it,
-// after that one is ready.
-func (a *FirstAnswers) claim(ctx context.Context, key [32]byte, owner string, life time.Duration) (first store.FirstAnswer, err error) {
+// after that one is ready. Neither is when the flight is off: the last moment to
+// call it off is before the commit, so that no claim is ever left behind.
+func (a *FirstAnswers) claim(ctx context.Context, f *flight, key [32]byte, owner string, life time.Duration) (first store.FirstAnswer, err error) {
 	for {
 		err = a.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			first, err = tx.ClaimFirstAnswer(ctx, key[:], owner, lease, life)
+			if first, err = tx.ClaimFirstAnswer(ctx, key[:], owner, lease, life); err == nil {
+				err = a.stand(f)
+			}
 			return err
 		})
 		switch {

@@ -3,6 +3,7 @@ package execution_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -290,6 +291,55 @@ func TestFlowGoesOnAfterATimeout(t *testing.T) {
 	})
 }
 
+// TestNothingBeginsForThoseWhoLeft: a claim that another transaction holds up is
+// given up with its last caller, and the key is free for who comes later.
+func TestNothingBeginsForThoseWhoLeft(t *testing.T) {
+	both(t, func(t *testing.T, db *store.DB) {
+		a, key := newAnswers(t, db), keyOf("a")
+		held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() {
+			ended <- db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.ClaimFirstAnswer(ctx, key[:], "who holds it up", time.Minute, time.Minute)
+				close(held)
+				<-release
+				return errors.Join(err, errHeld)
+			})
+		}()
+		<-held
+		first, leaveFirst := context.WithCancel(t.Context())
+		second, leaveSecond := context.WithCancel(t.Context())
+		var ran atomic.Int64
+		flow := func(context.Context) (execution.Answer, bool) {
+			ran.Add(1)
+			return execution.Answer("made"), true
+		}
+		errs := make(chan error, 2)
+		for _, ctx := range []context.Context{first, second} {
+			go func() {
+				_, _, err := a.Do(ctx, key, time.Minute, time.Minute, flow)
+				errs <- err
+			}()
+		}
+		a.AwaitCallers(t, key, 2)
+		leaveFirst()
+		require.Equal(t, core.Timeout, core.KindOf(<-errs), "another waits for the same")
+		leaveSecond()
+		require.Equal(t, core.Unavailable, core.KindOf(<-errs))
+		close(release)
+		require.ErrorIs(t, <-ended, errHeld)
+		a.Wait(t.Context())
+		require.Zero(t, ran.Load())
+
+		got, repeated, err := a.Do(t.Context(), key, time.Minute, time.Minute, flow)
+		require.NoError(t, err)
+		require.Equal(t, "made", string(got))
+		require.False(t, repeated)
+		require.EqualValues(t, 1, ran.Load())
+	})
+}
+
+var errHeld = errors.New("held up, and undone")
+
 // TestProcessThatDies: nobody knows how far a killed process came.
 func TestProcessThatDies(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
@@ -318,10 +368,8 @@ func TestFlowThatPanics(t *testing.T) {
 		require.Equal(t, core.Internal, core.KindOf(err))
 		require.True(t, strings.HasPrefix(err.Error(), "panic: at the disco"))
 		// the next one waits for the lease to end and learns that the end is unknown
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, _, err = a.Do(ctx, keyOf("a"), time.Minute, time.Minute, answer("again", true))
-		require.Equal(t, core.Timeout, core.KindOf(err))
+		_, _, err = a.Do(t.Context(), keyOf("a"), time.Minute, time.Minute, answer("again", true))
+		require.Equal(t, core.Uncertain, core.KindOf(err))
 	})
 }
 

@@ -121,6 +121,10 @@ func (g *grouper) loop() {
 // commit runs first and whoever waits behind it in one transaction, then tells
 // them all. It runs on the hub's context, never on a request's.
 func (g *grouper) commit(first *call) {
+	if first.taken.Load() { // its caller has left
+		close(first.done)
+		return
+	}
 	r := &round{db: g.db, stmts: g.stmts, queue: g.queue, took: core.Stopwatch(), members: []*call{first}}
 	ctx := context.Background()
 	again, err := true, error(nil)
