@@ -34,7 +34,7 @@ func TestCrashOfAReplica(t *testing.T) {
 		r.got.await(t, id, "Queued")
 	}
 	t.Logf("%d tasks, everything received %s after the kill", len(ids), time.Since(began))
-	require.Less(t, time.Since(began), 25*time.Second, "a lease of 15 s, a look each second, and the calls")
+	require.Less(t, time.Since(began), 45*time.Second, "a lease of 15 s, a look each second, and the calls of a busy machine")
 	require.NoError(t, other.Stop(15*time.Second))
 }
 
