@@ -130,8 +130,12 @@ type loader struct {
 }
 
 func (l *loader) add(pos mapping.Pos, format string, args ...any) {
+	l.keep(l.file.AtPos(pos, format, args...))
+}
+
+func (l *loader) keep(f mapping.Finding) {
 	if len(l.findings) < maxFindings {
-		l.findings = append(l.findings, l.file.AtPos(pos, format, args...))
+		l.findings = append(l.findings, f)
 	}
 }
 
@@ -142,7 +146,8 @@ func (l *loader) load(c *Configurations, tenants []string) {
 	switch {
 	case name == "": // found by Decode
 	case !slices.Contains(tenants, name):
-		l.add(f.Tenant.Pos, "unknown tenant %s%s", mapping.Quote(name), mapping.Suggest(name, tenants))
+		l.keep(l.file.AtPos(f.Tenant.Pos, "unknown tenant %s%s", mapping.Quote(name), mapping.Suggest(name, tenants)).
+			Because("directory/"+name+".yaml", "directory/"+name+".yml"))
 	case c.tenants[name] != nil:
 		l.add(f.Tenant.Pos, "there is another file for the tenant %q", name)
 	}
@@ -245,9 +250,9 @@ func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any 
 	for i := 0; i+1 < len(node.Content) && op.Name != ""; i += 2 {
 		key := node.Content[i]
 		if !slices.Contains(known, key.Value) {
-			l.add(posOf(key), "the operation has no input %s%s", mapping.Quote(key.Value), mapping.Suggest(key.Value, known))
+			l.keep(l.file.At(key, "the operation has no input %s%s", mapping.Quote(key.Value), mapping.Suggest(key.Value, known)).Because(op.File))
 		} else if why := op.Refuses(key.Value, fixed[key.Value]); why != "" {
-			l.add(posOf(node.Content[i+1]), "%s: the input %s", mapping.Quote(key.Value), why)
+			l.keep(l.file.At(node.Content[i+1], "%s: the input %s", mapping.Quote(key.Value), why).Because(op.File))
 		}
 	}
 	return fixed
@@ -315,7 +320,11 @@ func (l *loader) integration(id mapping.Text) *integration.Integration {
 		known = append(known, i.ID)
 	}
 	if id.Value != "" {
-		l.add(id.Pos, "unknown integration %s%s", mapping.Quote(id.Value), mapping.Suggest(id.Value, known))
+		l.keep(l.file.AtPos(id.Pos, "unknown integration %s%s", mapping.Quote(id.Value), mapping.Suggest(id.Value, known)).
+			Because(id.Value + "/integration.yaml"))
+	}
+	if slices.ContainsFunc(l.operations.All(), func(op *operation.Operation) bool { return op.Integration == id.Value }) {
+		return &integration.Integration{ID: id.Value}
 	}
 	return &integration.Integration{}
 }
@@ -332,7 +341,8 @@ func (l *loader) operation(i *integration.Integration, name mapping.Text) *opera
 				known = append(known, op.Name)
 			}
 		}
-		l.add(name.Pos, "%s has no operation %s%s", i.ID, mapping.Quote(name.Value), mapping.Suggest(name.Value, known))
+		l.keep(l.file.AtPos(name.Pos, "%s has no operation %s%s", i.ID, mapping.Quote(name.Value), mapping.Suggest(name.Value, known)).
+			Because(i.ID + "/" + name.Value + ".yaml"))
 	}
 	return &operation.Operation{}
 }

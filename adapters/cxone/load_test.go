@@ -100,6 +100,7 @@ func TestEveryOtherFileOfTheFolderIsConfigurations(t *testing.T) {
 		require.Contains(t, findings, path+`:1:1: "tenant" is missing`)
 	}
 	texts := files()
+	texts["cxone/integration.yaml"] = "title: CXone\nbase: https://cxone.example\nno_authorization: true"
 	texts["cxone/signal.yaml"] = "title: x\noutput: {a: 1}"
 	texts["cxone/signal_test.yaml"] = "tests: [{name: a, result: {a: 1}}]"
 	_, findings := load(t, texts)

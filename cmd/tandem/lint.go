@@ -5,6 +5,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"tandem/adapters/cxone"
 	"tandem/adapters/webex"
@@ -39,12 +40,14 @@ func (m mappingsLint) Run(p *program) error {
 	}
 	set, findings := mapping.Read(files)
 	all, findings := checkAll(set, findings)
-	sound := len(findings) == 0 // else a test may be in a file that could not be read
+	wrong := slices.Clone(findings)
 	for _, op := range all.operations.All() {
-		if sound && len(all.operations.Tests(op)) == 0 {
+		about := func(f mapping.Finding) bool { return f.File == testsOf(op) }
+		if len(all.operations.Tests(op)) == 0 && !slices.ContainsFunc(wrong, about) {
 			findings = append(findings, mapping.Finding{File: op.File, Line: 1, Column: 1, Message: "has no tests: write " + testsOf(op)})
 		}
 	}
+	mapping.Sort(findings)
 	for _, f := range findings {
 		fmt.Fprintln(p.stdout, f)
 	}
@@ -65,27 +68,41 @@ type contents struct {
 	configurations *cxone.Configurations
 }
 
-// checkAll is check, and how the files fit together. Of a set that lacks the files
-// that Read has found something about, what is said because they are missing is
-// left out.
-func checkAll(set *mapping.Set, unread []mapping.Finding) (contents, []mapping.Finding) {
-	c, findings := check(set)
-	if len(unread) == 0 {
-		findings = append(findings, c.references(findings)...)
-		mapping.Sort(findings)
-		return c, findings
-	}
-	rooms := map[string]bool{} // folders that lack a file
-	for _, f := range unread {
-		rooms[path.Dir(f.File)] = true
-	}
-	findings = slices.DeleteFunc(findings, func(f mapping.Finding) bool {
-		room := path.Dir(f.File)
-		return rooms[room] || room == "cxone" || room == "webex" // which refer to others
-	})
-	findings = append(findings, unread...)
+// checkAll is check, and how the files fit together, beside what Read has found.
+// What is wrong only because another file is wrong or cannot be read is left out.
+func checkAll(set *mapping.Set, findings []mapping.Finding) (contents, []mapping.Finding) {
+	c, found := check(set)
+	findings = slices.Concat(findings, found, misplaced(set), c.references())
+	findings = mapping.WithoutConsequences(findings)
 	mapping.Sort(findings)
 	return c, findings
+}
+
+// misplaced are findings about the files that nothing reads. The folders of
+// integrations are read as a whole.
+func misplaced(set *mapping.Set) (findings []mapping.Finding) {
+	places := map[string]string{
+		".": "<integration>/<operation>.yaml", "workflows": "workflows/<name>.yaml", "webex": "webex/nodes.yaml",
+	}
+	integrations := map[string]bool{}
+	for _, f := range set.Files {
+		if base := path.Base(f.Path); base == "integration.yaml" || base == "integration.yml" {
+			integrations[path.Dir(f.Path)] = true
+		}
+	}
+	for _, f := range set.Files {
+		folder, rest, deep := strings.Cut(f.Path, "/")
+		if !deep {
+			folder, rest = ".", folder
+		}
+		place, ok := places[folder]
+		switch {
+		case !ok, integrations[folder], f.Path == place, folder == "workflows" && !strings.Contains(rest, "/"):
+		default:
+			findings = append(findings, f.AtPos(mapping.Pos{}, "no mapping file stands here: %s", place))
+		}
+	}
+	return findings
 }
 
 // check reads all that a set holds, each file by itself.
@@ -108,27 +125,13 @@ func check(set *mapping.Set) (contents, []mapping.Finding) {
 	return c, findings
 }
 
-// references are the findings about what one file says of another. Where the
-// other, or the folder that it is in, has findings of its own, nothing is said:
-// it may be missing for that reason alone.
-func (c *contents) references(findings []mapping.Finding) []mapping.Finding {
-	wrong, integrations := map[string]bool{}, true // folders; whether those of all integrations are right
-	for _, f := range findings {
-		room := path.Dir(f.File)
-		wrong[room] = true
-		integrations = integrations && (room == "directory" || room == "workflows" || room == "cxone" || room == "webex")
-	}
-	var found []mapping.Finding
-	if !wrong["directory"] && !wrong["workflows"] {
-		found = c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows)))
-	}
-	if integrations {
-		found = append(found, flow.Check(c.flows, c.inputs)...)
-		if !wrong["webex"] {
-			found = append(append(found, c.integrations.CheckNodes(c.names)...), c.integrations.CheckMethods(webex.Methods())...)
-		}
-	}
-	return found
+// references are the findings about what one file says of another.
+func (c *contents) references() []mapping.Finding {
+	return slices.Concat(
+		c.directory.CheckWorkflows(slices.Collect(maps.Keys(c.flows))),
+		flow.Check(c.flows, c.inputs),
+		c.integrations.CheckNodes(c.names),
+		c.integrations.CheckMethods(webex.Methods()))
 }
 
 // inputs are the names of an operation's inputs; when there is no such operation,

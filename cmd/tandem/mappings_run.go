@@ -51,7 +51,7 @@ func (p *program) operations(files fs.FS, text string) (o operated, err error) {
 	o.integrations, found = integration.Load(o.set)
 	findings = append(findings, found...)
 	o.operations, found = operation.Load(o.set, o.integrations)
-	findings = slices.DeleteFunc(append(findings, found...), func(f mapping.Finding) bool {
+	findings = slices.DeleteFunc(mapping.WithoutConsequences(append(findings, found...)), func(f mapping.Finding) bool {
 		return !strings.Contains(path.Dir(f.File), text)
 	})
 	mapping.Sort(findings)

@@ -216,7 +216,7 @@ func (d *Directory) CheckWorkflows(known []string) []mapping.Finding {
 	for _, use := range d.workflows {
 		if name := use.name.Value; !slices.Contains(known, name) {
 			findings = append(findings, use.file.AtPos(use.name.Pos, "there is no workflow %s%s",
-				mapping.Quote(name), mapping.Suggest(name, known)))
+				mapping.Quote(name), mapping.Suggest(name, known)).Because("workflows/"+name+".yaml", "workflows/"+name+".yml"))
 		}
 	}
 	mapping.Sort(findings)

@@ -91,7 +91,7 @@ func Load(set *mapping.Set) (*Directory, []mapping.Finding) {
 	}
 	if len(files) == 0 {
 		findings = append(findings, mapping.File{Path: "directory"}.AtPos(mapping.Pos{},
-			"there is no tenant: write directory/<tenant>.yaml"))
+			"there is no tenant: write directory/<tenant>.yaml").Because("directory/"))
 	}
 	mapping.Sort(findings)
 	return d, findings

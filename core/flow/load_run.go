@@ -160,13 +160,13 @@ func Check(flows map[string]*Workflow, known func(integration, operation string)
 			names, ok := known(id, name)
 			if !ok {
 				findings = append(findings, file.AtPos(u.operation.Pos, "there is no operation %s%s",
-					mapping.Quote(u.operation.Value), mapping.Suggest(u.operation.Value, names)))
+					mapping.Quote(u.operation.Value), mapping.Suggest(u.operation.Value, names)).Because(u.operation.Value+".yaml"))
 				continue
 			}
 			for _, input := range u.inputs {
 				if !slices.Contains(names, input.Value) {
 					findings = append(findings, file.AtPos(input.Pos, "%s has no input %s%s", u.operation.Value,
-						mapping.Quote(input.Value), mapping.Suggest(input.Value, names)))
+						mapping.Quote(input.Value), mapping.Suggest(input.Value, names)).Because(u.operation.Value+".yaml"))
 				}
 			}
 		}

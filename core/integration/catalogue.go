@@ -117,9 +117,13 @@ func (c *Catalogue) CheckNodes(operations func(integration string) []string) []m
 	var findings []mapping.Finding
 	for _, use := range c.operations {
 		known, name := operations(use.integration), use.name.Value
+		_, ok := c.Integration(use.integration)
+		if !ok && len(known) == 0 { // found by Load
+			continue
+		}
 		if !slices.Contains(known, name) && len(findings) < maxFindings {
 			findings = append(findings, use.file.AtPos(use.name.Pos, "%s has no operation %s%s",
-				use.integration, mapping.Quote(name), mapping.Suggest(name, known)))
+				use.integration, mapping.Quote(name), mapping.Suggest(name, known)).Because(use.integration+"/"+name+".yaml"))
 		}
 	}
 	mapping.Sort(findings)
@@ -132,7 +136,7 @@ func (c *Catalogue) CheckNodes(operations func(integration string) []string) []m
 func (c *Catalogue) CheckMethods(served map[string][]string) []mapping.Finding {
 	var findings []mapping.Finding
 	add := func(use methodUse, name mapping.Text, known []string, format string) {
-		if !slices.Contains(known, name.Value) && len(findings) < maxFindings {
+		if name.Value != "" && !slices.Contains(known, name.Value) && len(findings) < maxFindings {
 			findings = append(findings, use.file.AtPos(name.Pos, format+"%s", mapping.Quote(name.Value), mapping.Suggest(name.Value, known)))
 		}
 	}

@@ -135,6 +135,7 @@ func Load(set *mapping.Set) (*Catalogue, []mapping.Finding) {
 	if nodes != nil {
 		l := loader{file: *nodes}
 		c.nodes = l.nodes(c)
+		l.causes()
 		findings = append(findings, l.findings...)
 	}
 	mapping.Sort(findings)
@@ -152,6 +153,18 @@ type loader struct {
 func (l *loader) add(pos mapping.Pos, format string, args ...any) {
 	if len(l.findings) < maxFindings {
 		l.findings = append(l.findings, l.file.AtPos(pos, format, args...))
+	}
+}
+
+// causes marks what is said of the names of integrations in webex/nodes.yaml.
+func (l *loader) causes() {
+	list := mapping.Value(l.file.Root, "nodes")
+	for i, f := range l.findings {
+		for n := 0; list != nil && n < len(list.Content); n++ {
+			if id := mapping.Value(list.Content[n], "integration"); id != nil && id.Line == f.Line && id.Column == f.Column {
+				l.findings[i] = f.Because(id.Value + "/" + baseName)
+			}
+		}
 	}
 }
 

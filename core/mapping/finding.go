@@ -3,6 +3,7 @@ package mapping
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,11 +22,41 @@ type Finding struct {
 	Line    int
 	Column  int
 	Message string // one line, for the person who edits the file
+	causes  string // paths of files, with line feeds between
 }
 
 // String returns the finding as editors understand it: file:line:col: message.
 func (f Finding) String() string {
 	return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Message)
+}
+
+// Because returns the finding with the files that may be the cause of it: were
+// they there and understood, nothing might be wrong here. A path that ends in a
+// slash stands for every file below.
+func (f Finding) Because(files ...string) Finding {
+	f.causes = strings.Join(files, "\n")
+	return f
+}
+
+// WithoutConsequences leaves out, in place, the findings that may have no other
+// cause than a file about which there is a finding, too.
+func WithoutConsequences(findings []Finding) []Finding {
+	wrong := map[string]bool{}
+	for _, f := range findings {
+		wrong[f.File] = true
+		for dir := f.File; dir != "." && dir != "/"; {
+			dir = path.Dir(dir)
+			wrong[dir+"/"] = true
+		}
+	}
+	return slices.DeleteFunc(findings, func(f Finding) bool {
+		return f.causes != "" && slices.ContainsFunc(strings.Split(f.causes, "\n"), func(file string) bool {
+			for !wrong[file] && file != "." && file != "/" {
+				file = path.Dir(file) // a folder that cannot be listed; the root, when there are too many files
+			}
+			return wrong[file]
+		})
+	})
 }
 
 // Sort orders findings by file, line, column and message, in place.
@@ -63,7 +94,7 @@ func (f File) At(node *yaml.Node, format string, args ...any) Finding {
 
 // AtPos returns a finding at a place of the file; the zero place is its start.
 func (f File) AtPos(pos Pos, format string, args ...any) Finding {
-	return Finding{f.Path, max(pos.Line, 1), max(pos.Column, 1), fmt.Sprintf(format, args...)}
+	return Finding{File: f.Path, Line: max(pos.Line, 1), Column: max(pos.Column, 1), Message: fmt.Sprintf(format, args...)}
 }
 
 // Quote returns s quoted for a message: without control characters, and cut

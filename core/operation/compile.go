@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"tandem/core/expression"
+	"tandem/core/integration"
 	"tandem/core/mapping"
 )
 
@@ -27,7 +29,8 @@ func (l *loader) operation() *Operation {
 		return nil // found by Decode
 	}
 	op := &Operation{
-		Integration: id, Name: name, Title: f.Title.Value, Description: f.Description, File: l.file.Path, in: l.in,
+		Integration: id, Name: name, Title: f.Title.Value, Description: f.Description, File: l.file.Path,
+		in:     cmp.Or(l.in, &integration.Integration{ID: id}),
 		Inputs: l.inputs(f), Strict: f.Strict, program: &program{},
 	}
 	for _, key := range shorten(l, f.Redact, maxRedact, "entries of redact", f.Pos) {

@@ -131,7 +131,8 @@ func (t *trial) failed(node *yaml.Node, err error) {
 		pos.Column, _ = strconv.Atoi(m[3])
 		what = m[4]
 	}
-	t.l.add(pos, "with the example: %s", strings.ReplaceAll(what, "\n", " "))
+	t.l.findings = append(t.l.findings, t.l.file.AtPos(pos, "with the example: %s", strings.ReplaceAll(what, "\n", " ")).
+		Because(t.l.beside(integrationFile), t.l.beside(entitiesFile)))
 }
 
 // value evaluates a named value.

@@ -20,6 +20,11 @@ var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 // too: the configurations of CXone's tenants.
 const shared = "cxone/"
 
+// others are folders that are no integration's, unless they have its file.
+func others(folder string) bool {
+	return folder == "directory" || folder == "workflows" || folder == "webex"
+}
+
 // Owns tells whether a file in the folder of an integration is of this room. In
 // the folder of CXone only what looks like an operation or its tests is.
 func Owns(f mapping.File) bool {
@@ -68,7 +73,7 @@ func Load(set *mapping.Set, integrations *integration.Catalogue) (*Catalogue, []
 		case ok:
 			c.tests[op] = tests
 		case !slices.ContainsFunc(files.operations, func(o mapping.File) bool { return o.Path == id+"/"+name+".yaml" }):
-			l.add(mapping.Pos{}, "there is no operation %s.yaml beside this file", name)
+			l.findings = append(l.findings, f.AtPos(mapping.Pos{}, "there is no operation %s.yaml beside this file", name).Because(l.beside(name+".yaml")))
 		}
 		findings = append(findings, l.done()...)
 	}
@@ -83,18 +88,25 @@ type kinds struct {
 }
 
 func folders(set *mapping.Set) kinds {
-	ours := map[string]bool{}
+	known := map[string]bool{}
 	for _, f := range set.Files {
 		if path.Base(f.Path) == integrationFile {
-			ours[path.Dir(f.Path)] = true
+			known[path.Dir(f.Path)] = true
 		}
 	}
 	var k kinds
 	for _, f := range set.Files {
-		folder, _, _ := strings.Cut(f.Path, "/")
+		folder, _, deep := strings.Cut(f.Path, "/")
 		base := path.Base(f.Path)
+		if !deep || others(folder) && !known[folder] || base == integrationFile || base == "integration.yml" || !Owns(f) {
+			continue
+		}
+		if !known[folder] && path.Dir(f.Path) == folder {
+			known[folder] = true // it is said once
+			k.wrong = append(k.wrong, f.AtPos(mapping.Pos{}, "there is no %s in the folder %s", integrationFile, folder).
+				Because(folder+"/"+integrationFile, folder+"/integration.yml"))
+		}
 		switch {
-		case !ours[folder] || base == integrationFile || base == "integration.yml" || !Owns(f):
 		case path.Dir(f.Path) != folder:
 			k.wrong = append(k.wrong, f.AtPos(mapping.Pos{}, "operations stand directly in the folder of their integration"))
 		case path.Ext(base) != ".yaml":
@@ -129,6 +141,9 @@ type loader struct {
 // full tells whether there are more findings than a person reads: then nothing
 // more is looked for.
 func (l *loader) full() bool { return len(l.findings) >= maxFindings }
+
+// beside is the path of another file in the folder.
+func (l *loader) beside(name string) string { return path.Dir(l.file.Path) + "/" + name }
 
 func (l *loader) add(pos mapping.Pos, format string, args ...any) {
 	l.findings = append(l.findings, l.file.AtPos(pos, format, args...))

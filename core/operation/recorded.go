@@ -189,7 +189,7 @@ func (l *loader) connection(t *Test, e testEntry) {
 		}
 		for name, value := range e.Settings {
 			if !slices.ContainsFunc(known, func(f integration.Field) bool { return f.Name == name && !f.Secret }) {
-				l.add(value.Pos, "there is no setting %s", mapping.Quote(name))
+				l.findings = append(l.findings, l.file.AtPos(value.Pos, "there is no setting %s", mapping.Quote(name)).Because(l.beside(integrationFile)))
 			}
 			t.Settings[name] = value.Value
 		}
