@@ -45,7 +45,7 @@ type flight struct {
 }
 
 // NewFirstAnswers returns a FirstAnswers over the database. failed is told what
-// went wrong when no caller is: a flow that panicked or could not begin while
+// went wrong when no caller is: a flow that panicked or lost its claim while
 // nobody waited any more, and an answer that could not be kept.
 func NewFirstAnswers(db *store.DB, clock core.Clock, failed func(msg string, err error)) *FirstAnswers {
 	return &FirstAnswers{db: db, clock: clock, failed: failed, flights: map[[32]byte]*flight{}}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"tandem/core"
 	"tandem/core/coretest"
 	"tandem/core/execution"
 	"tandem/core/store"
@@ -112,11 +113,17 @@ func TestFaultsThatNoCallerSees(t *testing.T) {
 	both(t, func(t *testing.T, db *store.DB) {
 		told := make(chan error, 1)
 		a := execution.NewFirstAnswers(db, coretest.NewClock(noon), func(_ string, err error) { told <- err })
+		// do makes a call whose caller leaves while the flow is at work.
 		do := func(key string, flow execution.Flow) {
-			ctx, cancel := context.WithCancel(t.Context())
-			cancel()
-			_, _, err := a.Do(ctx, keyOf(key), time.Minute, time.Minute, flow)
-			require.Error(t, err)
+			ctx, leave := context.WithCancel(t.Context())
+			left := make(chan struct{})
+			_, _, err := a.Do(ctx, keyOf(key), time.Minute, time.Minute, func(ctx context.Context) (execution.Answer, bool) {
+				leave()
+				<-left
+				return flow(ctx)
+			})
+			close(left)
+			require.Equal(t, core.Timeout, core.KindOf(err))
 		}
 		do("a", func(context.Context) (execution.Answer, bool) { panic("late") })
 		require.ErrorContains(t, <-told, "panic: late")
@@ -125,8 +132,8 @@ func TestFaultsThatNoCallerSees(t *testing.T) {
 			return execution.Answer("{}"), err == nil
 		})
 		require.ErrorContains(t, <-told, "first_answers", "the answer was not kept")
-		do("c", answer("{}", true))
-		require.ErrorContains(t, <-told, "first_answers", "nothing was begun")
+		_, _, err := a.Do(t.Context(), keyOf("c"), time.Minute, time.Minute, answer("{}", true))
+		require.ErrorContains(t, err, "first_answers", "nothing was begun, and its caller knows")
 		a.Wait(t.Context())
 	})
 }
