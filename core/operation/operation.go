@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tandem/core"
@@ -142,9 +143,13 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 
 // Retryable tells whether the same run again may succeed, and does nothing twice.
-// What only read has done nothing, however it ended.
+// What only read has done nothing, however it ended; an upstream that has moved
+// stays where it is.
 func (e *Error) Retryable() bool {
 	kind := core.KindOf(e.Err)
+	if cause, ok := errors.AsType[*core.Error](e.Err); ok && cause.Code == outbound.CodeRedirected {
+		return false
+	}
 	return !e.Wrote && (core.Table[kind].Retry || kind == core.Uncertain)
 }
 

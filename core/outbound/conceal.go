@@ -158,7 +158,7 @@ func undo(text string, places bool) (string, []int32) {
 			if literal && k > 0 {
 				begin = i + k
 			}
-			at = append(at, int32(begin)) //nolint:gosec // a text is at most maxMended long
+			at = append(at, int32(begin))
 		}
 		b = append(b, letters...)
 		i += size
@@ -167,7 +167,7 @@ func undo(text string, places bool) (string, []int32) {
 		}
 	}
 	if places {
-		at = append(at, int32(begin)) //nolint:gosec // see above
+		at = append(at, int32(begin))
 	}
 	return string(b), at
 }
@@ -198,7 +198,7 @@ func codeUnit(s string) (rune, bool) {
 		return 0, false
 	}
 	n, ok := hexadecimal(s[1:5])
-	return rune(n), ok //nolint:gosec // four digits
+	return rune(n), ok
 }
 
 // percent reads the byte that a text begins with in percent-encoding, or the

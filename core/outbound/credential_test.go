@@ -197,7 +197,7 @@ func TestAnswersThatRepeatWhatTheCredentialIsMadeOf(t *testing.T) {
 					call := newCall(t, http.MethodGet, crm, "")
 					call.Credential = credential
 					res, _ := c.Call(t.Context(), call)
-					require.Equal(t, `{"php": "key [redacted]", "gson": "[redacted]", "inner": "{\"key\": \"[redacted]\"}", "user": "user"}`, string(res.Body))
+					require.JSONEq(t, `{"php": "key [redacted]", "gson": "[redacted]", "inner": "{\"key\": \"[redacted]\"}", "user": "user"}`, string(res.Body))
 					require.Equal(t, "/login?key=[redacted]", res.Header.Get("Location"))
 				})
 			})
