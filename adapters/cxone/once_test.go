@@ -163,8 +163,11 @@ func TestSecondTryAfterATimeoutGetsTheFirstAnswer(t *testing.T) {
 		r := newRig(t)
 		var runs atomic.Int64
 		release := make(chan struct{})
+		r.begun = make(chan struct{})
+		begin := sync.OnceFunc(func() { close(r.begun) })
 		r.runner = func(ctx context.Context, q operation.Request) (*operation.Result, error) {
 			runs.Add(1)
+			begin()
 			require.Equal(t, runLimit, q.Timeout)
 			select {
 			case <-release:
@@ -292,7 +295,10 @@ func TestTextsOfTimeouts(t *testing.T) {
 	held := make(chan struct{})
 	release := sync.OnceFunc(func() { close(held) })
 	t.Cleanup(release)
+	r.begun = make(chan struct{})
+	begin := sync.OnceFunc(func() { close(r.begun) })
 	r.serve(func(_ http.ResponseWriter, req *http.Request) {
+		begin()
 		select {
 		case <-held:
 		case <-req.Context().Done():
@@ -326,7 +332,8 @@ func TestKeysOfEqualRequestsAreEqual(t *testing.T) {
 	require.NotEqual(t, keys[2], keys[3])
 }
 
-// refusing are Answers that may refuse; they run in one process.
+// refusing are Answers that may refuse, and that let no call end before the rig's
+// flow has begun, however busy the machine is; they run in one process.
 type refusing struct {
 	Answers
 
@@ -339,6 +346,17 @@ func (f refusing) Do(ctx context.Context, key [32]byte, life, limit time.Duratio
 			<-ctx.Done()
 		}
 		return nil, false, f.r.refuse
+	}
+	if begun := f.r.begun; begun != nil {
+		over := ctx.Done()
+		longer, leave := context.WithCancel(context.WithoutCancel(ctx))
+		defer leave()
+		go func() {
+			<-over
+			<-begun
+			leave()
+		}()
+		ctx = longer
 	}
 	return f.Answers.Do(ctx, key, life, limit, flow)
 }

@@ -155,9 +155,10 @@ type rig struct {
 	answers *execution.FirstAnswers
 	runner  runFunc // nil: the real one
 	engine  *engine.Engine
-	broken  error // what the engine says of every task
-	refuse  error // what the store says to a run that writes
-	dead    bool  // nobody listens where the CRM was
+	broken  error         // what the engine says of every task
+	refuse  error         // what the store says to a run that writes
+	begun   chan struct{} // closed when a flow has begun: no call that writes ends before; nil: as calls say
+	dead    bool          // nobody listens where the CRM was
 
 	mu     sync.Mutex
 	crm    http.HandlerFunc
