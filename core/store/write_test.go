@@ -194,9 +194,64 @@ func TestWriteOfACallerWhoLeavesTheQueue(t *testing.T) {
 		answer <- db.Write(ctx, func(context.Context, *store.Tx) error { panic("it was run") })
 	})
 	leave()
+	require.ErrorIs(t, <-answer, context.Canceled) // at once, and not when the other has written
 	close(release)
-	require.ErrorIs(t, <-answer, context.Canceled)
 	group.Wait()
+}
+
+// A database that begins no transaction keeps many callers waiting as long as one.
+func TestWritersWaitTogether(t *testing.T) {
+	t.Parallel()
+	url := sqliteURL(t)
+	db, other := open(t, url), open(t, url)
+	held, release := make(chan struct{}), make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() {
+		err := other.Write(t.Context(), func(context.Context, *store.Tx) error {
+			close(held)
+			<-release
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	const writers = 20 // each would wait for five seconds
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
+	defer cancel()
+	errs := make(chan error, writers)
+	for range writers {
+		group.Go(func() {
+			errs <- db.Write(ctx, func(context.Context, *store.Tx) error { panic("it was run") })
+		})
+	}
+	for range writers {
+		require.Equal(t, core.Unavailable, core.KindOf(<-errs))
+	}
+	close(release)
+	group.Wait()
+}
+
+// TestWriteInTime: the caller is gone, and what has begun is finished, also when
+// the database is closed.
+func TestWriteInTime(t *testing.T) {
+	both(t, func(t *testing.T, db *store.DB) {
+		ctx, leave := context.WithCancel(t.Context())
+		release, ended := make(chan struct{}), make(chan struct{})
+		err := db.WriteInTime(ctx, func(ctx context.Context, tx *store.Tx) error {
+			leave()
+			<-release
+			defer close(ended)
+			return tx.InsertTask(ctx, newTask("a"))
+		})
+		require.Equal(t, core.Timeout, core.KindOf(err))
+		go close(release)
+		require.NoError(t, db.Close())
+		<-ended
+		err = db.WriteInTime(t.Context(), func(context.Context, *store.Tx) error { return errBad })
+		require.Equal(t, core.Unavailable, core.KindOf(err))
+	})
 }
 
 func TestCloseWhileWritersWait(t *testing.T) {
