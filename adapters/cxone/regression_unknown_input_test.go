@@ -26,7 +26,9 @@ func TestUnknownInputIsNotKept(t *testing.T) {
 		"what is strict":   {createID, object{"subject": "Hello", "creditCard": card}, nil, 200, "ValidationError", `{"subject":"Hello"}`},
 		"no inputs at all": {plainID, object{"creditCard": card}, nil, 200, branchInternalError, `{}`},
 		"besides": {
-			timelineID, object{"creditCard": card}, object{"cxoneContact": object{"agent": "Ann"}, "integration": []any{}, "relatedObject": card},
+			timelineID,
+			object{"creditCard": card},
+			object{"cxoneContact": object{"agent": "Ann"}, "integration": []any{}, "relatedObject": card},
 			200, branchSuccess, `{"cxoneContact":{"agent":"Ann"},"integration":[]}`,
 		},
 	} {
