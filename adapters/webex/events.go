@@ -232,8 +232,8 @@ func (e *Events) accept(ctx context.Context, a *arrival, env *envelope, ev bridg
 		return tryAgain(core.Errorf(core.Unavailable, "too many events at once"))
 	}
 	now := e.o.Clock.Now()
-	if ev.At.IsZero() || ev.At.After(now.Add(eventWindow)) {
-		ev.At = now // of a version that need not say, or a clock that is wrong
+	if ev.At.After(now.Add(eventWindow)) {
+		ev.At = now // of a clock that is wrong
 	}
 	ev.Key = eventKey(a.source, env.id, a.body)
 	type outcome struct {

@@ -436,7 +436,7 @@ func TestEventsOfFlows(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.post(path, routed, "Authorization", "Bearer "+key).Code)
 	require.Equal(t, []string{"contoso|connect|came before"}, r.audited())
 	require.Equal(t, []bridge.Event{{
-		Platform: core.PlatformWebex, RemoteID: "T", Kind: bridge.Connected, Agent: "ada", At: r.clock.Now(),
+		Platform: core.PlatformWebex, RemoteID: "T", Kind: bridge.Connected, Agent: "ada",
 		Key: eventKey("connect/contoso", "", []byte(routed)), Variables: []core.NamedValue{{Name: "a", Value: "b"}},
 	}}, r.happened.events())
 	require.Equal(t, http.StatusOK, r.post(path, `{"type":"Task Greeted"}`, "X-Api-Key", key).Code)

@@ -72,7 +72,7 @@ func (a *Adapter) resolveThere(ctx context.Context, k *call, service *directory.
 		return result{}, engageFailure(word, "")
 	}
 	outputs["transId"] = k.r.TransID
-	if id, _ := outputs["taskId"].(string); id != "" && why != causeAppended {
+	if id, _ := outputs["taskId"].(string); id != "" { // the hub may have missed its beginning
 		err = a.adopt(ctx, k, service, id)
 	}
 	return result{why, outputs}, err

@@ -47,10 +47,8 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 	if err := k.same(&made); err != nil {
 		return result{}, err
 	}
-	if heard, err := a.o.DB.HeardOf(ctx, k.who.Tenant, Platform, strings.ToLower(r.TaskID)); err != nil || heard { // events may have been faster
-		if err = errors.Join(err, a.o.Bridge.Follow(ctx, k.who.Tenant, Platform, r.TaskID)); err != nil {
-			return result{}, err
-		}
+	if err := a.catchUp(ctx, k); err != nil {
+		return result{}, err
 	}
 	done := result{outputs: map[string]any{"taskId": r.TaskID, "conversationId": r.ConversationID}}
 	switch {
@@ -74,6 +72,15 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 		return result{}, errors.Join(taskFailed(&made), a.end(ctx, k, false))
 	}
 	return done, err
+}
+
+// catchUp lets a task take what was said of it before it was made.
+func (a *Adapter) catchUp(ctx context.Context, k *call) error {
+	events, err := a.o.DB.RemoteEventsNow(ctx, k.who.Tenant, Platform, strings.ToLower(k.r.TaskID))
+	if err != nil || len(events) == 0 {
+		return err
+	}
+	return a.o.Bridge.Follow(ctx, k.who.Tenant, Platform, k.r.TaskID)
 }
 
 // unmade writes down why Webex did not make a task; whether it has nobody knows

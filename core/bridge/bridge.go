@@ -200,7 +200,7 @@ func (b *Bridge) hear(ctx context.Context, tx *store.Tx, c *engine.Change, ev Ev
 		return nil
 	}
 	if s.Kind == Connected && ev.Allow != nil && !b.works(c.Task(), s.Agent) {
-		return core.Errorf(core.Invalid, "%s is not a member of %s", mapping.Quote(s.Agent), c.Task().Service.UPN)
+		return core.Errorf(core.NotFound, "%s is not a member of %s", mapping.Quote(s.Agent), c.Task().Service.UPN)
 	}
 	return b.stand(ctx, tx, c, ev.Platform, ev.RemoteID, s)
 }

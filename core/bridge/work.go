@@ -362,7 +362,7 @@ func lasting(err error, twice bool) bool {
 	case core.Uncertain:
 		return !twice && (wrote(err) || !isRun(err))
 	default:
-		return !core.Table[kind].Retry
+		return !core.Table[kind].Retry || !twice && wrote(err)
 	}
 }
 

@@ -29,20 +29,21 @@ func (tx *Tx) InsertRemoteEvent(ctx context.Context, e RemoteEvent) (inserted bo
 	return n == 1, err
 }
 
+const selectRemoteEvents = "SELECT " + remoteEventColumns + ` FROM remote_events
+	WHERE tenant = ? AND platform = ? AND remote_id = ? ORDER BY at_ms, received_ms, key`
+
 // RemoteEvents returns what a platform said of a task, in the order of its clock.
 func (tx *Tx) RemoteEvents(ctx context.Context, tenant, platform, remoteID string) ([]RemoteEvent, error) {
 	var events []RemoteEvent
-	err := tx.list(ctx, &events, "SELECT "+remoteEventColumns+` FROM remote_events
-		WHERE tenant = ? AND platform = ? AND remote_id = ? ORDER BY at_ms, received_ms, key`, tenant, platform, remoteID)
+	err := tx.list(ctx, &events, selectRemoteEvents, tenant, platform, remoteID)
 	return events, err
 }
 
-// HeardOf tells whether a platform has said anything of a task.
-func (db *DB) HeardOf(ctx context.Context, tenant, platform, remoteID string) (bool, error) {
-	var n int
-	err := db.get(ctx, &n, `SELECT count(*) FROM (SELECT 1 FROM remote_events
-		WHERE tenant = ? AND platform = ? AND remote_id = ? LIMIT 1) AS heard`, tenant, platform, remoteID)
-	return n > 0, err
+// RemoteEventsNow is Tx.RemoteEvents for whoever writes nothing.
+func (db *DB) RemoteEventsNow(ctx context.Context, tenant, platform, remoteID string) ([]RemoteEvent, error) {
+	var events []RemoteEvent
+	err := db.list(ctx, &events, selectRemoteEvents, tenant, platform, remoteID)
+	return events, err
 }
 
 // PruneRemoteEvents deletes up to limit events that came before the given time
