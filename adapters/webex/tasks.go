@@ -86,18 +86,17 @@ func (a *Adapter) catchUp(ctx context.Context, k *call) error {
 // unmade writes down why Webex did not make a task; whether it has nobody knows
 // yet when the time of the call was over.
 func (a *Adapter) unmade(ctx context.Context, k *call, why error) error {
-	e, ok := errors.AsType[*core.Error](why)
-	if !ok || ctx.Err() != nil {
-		return nil
+	if e, ok := errors.AsType[*core.Error](why); ok && ctx.Err() == nil {
+		_, err := a.change(ctx, k, func(c *engine.Change) error {
+			if remote := c.Task().Remote; making(c.Task()) {
+				remote.Error = e.Message
+				c.SetRemote(remote)
+			}
+			return nil
+		})
+		return err
 	}
-	_, err := a.change(ctx, k, func(c *engine.Change) error {
-		if remote := c.Task().Remote; making(c.Task()) {
-			remote.Error = e.Message
-			c.SetRemote(remote)
-		}
-		return nil
-	})
-	return err
+	return nil
 }
 
 // asked is what Create Task says to Webex beside what the task says.

@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -168,20 +169,41 @@ func TestOperationsThatNobodyFinished(t *testing.T) {
 func TestWorkItemsAreMadeOnce(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
-		task := r.task(ctx, "backoffice@contoso.example", core.ExternalTask)
-		r.answer("create-work-item", nil, &operation.Error{Wrote: true, Err: core.Errorf(core.Uncertain, "no answer")})
-		r.drain(ctx)
-		r.clock.Advance(time.Hour)
-		r.drain(ctx)
-		made := 0
-		for _, name := range r.names() {
-			if name == "create-work-item" {
-				made++
-			}
+		for _, kind := range []core.Kind{core.Uncertain, core.Timeout} {
+			task := r.task(ctx, "backoffice@contoso.example", core.ExternalTask)
+			r.answer("create-work-item", nil, &operation.Error{Wrote: true, Err: core.Errorf(kind, "no answer")})
+			r.drain(ctx)
+			r.clock.Advance(time.Hour)
+			r.drain(ctx)
+			made := slices.DeleteFunc(r.names(), func(name string) bool { return name != "create-work-item" })
+			require.Len(t, made, 1)
+			task = r.now(ctx, task.ID)
+			require.Equal(t, core.RemoteFailed, task.Remote.State)
+			require.Equal(t, "no answer", task.Remote.Error)
 		}
-		require.Equal(t, 1, made)
-		task = r.now(ctx, task.ID)
-		require.Equal(t, core.RemoteFailed, task.Remote.State)
-		require.Equal(t, "no answer", task.Remote.Error)
+	})
+}
+
+// A task in a queue of the hub is given to nobody who could not find it there.
+func TestEventsOfStrangersWithALocalTask(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		task := r.task(ctx, "support@contoso.example", core.InstantMessaging)
+		require.NoError(t, r.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.InsertAlias(ctx, "contoso", core.PlatformWebex, remoteID, task.ID)
+			return err
+		}))
+		before := r.now(ctx, task.ID)
+		ev := bridge.Event{Platform: core.PlatformWebex, RemoteID: remoteID, Key: []byte("1"), Kind: bridge.Connected, At: noon, Agent: "somebody"}
+		_, err := r.Happened(ctx, "contoso", ev)
+		require.NoError(t, err, "whoever speaks of all is not told")
+		ev.Key, ev.At, ev.Allow = []byte("2"), noon.Add(time.Second), func(*core.Task) error { return nil }
+		_, err = r.Happened(ctx, "contoso", ev)
+		require.Equal(t, core.NotFound, core.KindOf(err))
+		require.Equal(t, before, r.now(ctx, task.ID))
+		ev.Agent = "agent1@contoso.example"
+		_, err = r.Happened(ctx, "contoso", ev)
+		require.NoError(t, err, "nothing was kept of the one before")
+		require.Equal(t, core.StateConnected, r.now(ctx, task.ID).State)
 	})
 }
