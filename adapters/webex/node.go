@@ -123,7 +123,7 @@ func (a *Adapter) perform(ctx context.Context, k *call) (done result, err error)
 		}
 	}
 	done, err = a.actions[k.m.Node+"/"+k.m.Name](ctx, k)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && core.KindOf(err) != core.Unavailable { // then nothing was begun
 		err = core.Wrap(core.Timeout, err, "the node did not end in time; what was begun goes on")
 	}
 	if done.outputs == nil {
