@@ -61,7 +61,7 @@ func newDynamicsKinds() map[string]*dynamicsKind {
 		return k
 	}
 	person := "firstname lastname fullname jobtitle emailaddress1 telephone1 telephone2 telephone3 mobilephone " +
-		"address1_line1 address1_city address1_stateorprovince address1_postalcode address1_country description "
+		"address1_telephone1 address1_line1 address1_city address1_stateorprovince address1_postalcode address1_country description "
 	states := "statecode:n statuscode:n "
 	add("contacts", "contact", "contactid", "fullname", person+"business2 home2 company callback salutation department", states,
 		dynamicsLookup{column: "parentcustomerid", targets: dynamicsCustomer})

@@ -119,6 +119,12 @@ func TestDynamics365Searches(t *testing.T) {
 	require.Empty(t, records[1]["related"])
 	_, err := r.run("dynamics365", "search-ani", `{}`)
 	require.Equal(t, core.Invalid, core.KindOf(err))
+	for _, entity := range []string{"contact", "lead"} { // the telephone of the address, too
+		_, err = r.run("dynamics365", "create-custom", `{"entity":"`+entity+`","fields":{"lastname":"Frei","address1_telephone1":"+41 61 555 01 77"}}`)
+		require.NoError(t, err)
+	}
+	_, records = r.shown("dynamics365", "search-ani", `{"phoneNumber":"+41615550177"}`)
+	require.Len(t, records, 2)
 }
 
 func TestDynamics365Creates(t *testing.T) {
