@@ -129,6 +129,7 @@ func (x *run) call(ctx context.Context, s *step, d *draft, turn, page int) (verd
 		Credential: x.credential, Limits: x.op.in.Limits, Errors: x.op.in.Errors,
 	})
 	kept.Duration = elapsed()
+	x.asked = true
 	if s.writes && mayHaveWritten(answer, err) {
 		x.wrote = true
 	}

@@ -30,8 +30,9 @@ func NewRunner(o Options) *Runner { return &Runner{o} }
 // without one). The result is never nil and tells how far the run came.
 //
 // The error is an *Error. Its kind is Invalid with one Detail for each input
-// that is wrong, Timeout with CodeTimeout when the time is over or ctx ended,
-// Mapping with CodeMapping when an expression failed, Uncertain with
+// that is wrong, or without any when an expression failed on the input before the
+// first call, Timeout with CodeTimeout when the time is over or ctx ended,
+// Mapping with CodeMapping when an expression failed otherwise, Uncertain with
 // CodeBrokenAnswer for a good answer that is no JSON, ResultTooLarge when the
 // answers together are over 8 MB, or a good one is over 2 MB, whatever the
 // operation itself says, or that of outbound.Call, to whose message what the
@@ -73,6 +74,7 @@ type run struct {
 	told     string // the message of the refusal at hand before it was cut; empty: it was not
 	answers  int    // bytes of all answers so far
 	upstream int    // status of the answer that ended the run
+	asked    bool   // a call was made
 	wrote    bool   // something may have been changed
 }
 
@@ -87,7 +89,7 @@ func (x *run) all(ctx context.Context) (string, error) {
 	for _, v := range x.op.program.values {
 		value, err := v.tree.EvalValue(&x.env)
 		if err = x.late(ctx, err); err != nil {
-			return "", err
+			return "", x.own(err)
 		}
 		x.env.Values[v.name] = value
 	}
@@ -245,14 +247,20 @@ func (x *run) fault(s *step, err error) error {
 	return err
 }
 
-// own returns the error of an expression. Once something is written it is never
-// the caller's: who corrects the input and calls again would write it twice.
+// own returns the error of an expression. Before the first call it is the caller's:
+// the expression did well with the example, and has seen nothing but the input. Once
+// something is written it is never the caller's: who corrects the input and calls
+// again would write it twice.
 func (x *run) own(err error) error {
 	e, ok := errors.AsType[*core.Error](err)
-	if !ok || e.Kind != core.Invalid || !x.wrote {
+	switch {
+	case ok && e.Kind == core.Mapping && !x.asked && len(x.env.Input) > 0:
+		return &core.Error{Kind: core.Invalid, Message: "the input does not suit the operation: " + e.Message, Err: err}
+	case ok && e.Kind == core.Invalid && x.wrote:
+		return &core.Error{Kind: core.Mapping, Code: CodeMapping, Message: e.Message, Err: err}
+	default:
 		return err
 	}
-	return &core.Error{Kind: core.Mapping, Code: CodeMapping, Message: e.Message, Err: err}
 }
 
 // keep adds a step to the result, as long as it is not too long.

@@ -173,7 +173,7 @@ output: = steps.put.body
 	require.Equal(t, first, seen.Header.Get("Idempotency-Key"), "the same request has the same key")
 
 	_, err = play(t, file, map[string]any{"id": "a", "key": "a\r\nX: y"}, up)
-	kind(t, err, core.Mapping, operation.CodeMapping)
+	kind(t, err, core.Invalid, "")
 	for _, id := range []any{nil, ".", "..", strings.Repeat("ä", 3000)} {
 		_, err = play(t, file, map[string]any{"id": id}, up)
 		if id == nil {
@@ -340,7 +340,7 @@ output: 1
 func TestErrorOfTheOutput(t *testing.T) {
 	t.Parallel()
 	_, err := play(t, "title: O\ninput: [{name: a, type: object}]\noutput: = input.a.b.c + 1\n", map[string]any{"a": map[string]any{"b": map[string]any{}}}, nil)
-	kind(t, err, core.Mapping, operation.CodeMapping)
-	require.ErrorContains(t, err, "acme/one.yaml:3:")
+	kind(t, err, core.Invalid, "")
+	require.ErrorContains(t, err, "the input does not suit the operation: acme/one.yaml:3:")
 	require.Empty(t, failure(t, err).Step)
 }

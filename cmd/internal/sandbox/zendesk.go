@@ -188,7 +188,7 @@ func (z *zendesk) createTicket(w http.ResponseWriter, r *http.Request, channel s
 	}
 	if person, is := fields["requester"].(map[string]any); is {
 		requester := z.insert("user", person)
-		if mail := person["email"]; mail != nil {
+		if mail, is := person["email"].(string); is {
 			for _, u := range z.records["user"] {
 				if u["email"] == mail { // the one who is known by that address, else the new one
 					requester = u["id"].(int)
