@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"tandem/core"
 	"tandem/core/flow"
@@ -295,113 +293,4 @@ func (c *Change) Fits(values []core.NamedValue) bool {
 	t.Parameters = core.MergeNamed(t.Parameters, values)
 	text, err := json.Marshal(&t)
 	return err == nil && len(text) <= maxTask
-}
-
-// Later leaves something to be done outside, once the change is on disk and the
-// pause is over. Items of a lane are done one after the other; "" stands for no
-// other.
-func (c *Change) Later(kind, lane string, pause time.Duration, payload any) error {
-	c.touched = true
-	return c.r.later(kind, lane, pause, payload)
-}
-
-// The kinds of what the engine itself leaves to be done.
-const (
-	KindRemote    = "remote"    // RemoteWork, at the service's target
-	KindOperation = "operation" // OperationWork
-)
-
-// What is done with a task's counterpart.
-const (
-	RemoteCreate = "create"
-	RemoteQueue  = "queue"
-	RemoteEnd    = "end"
-)
-
-// RemoteWork is the payload of an item of KindRemote; its lane is the task, but
-// for a second attempt of what somebody does without an item.
-type RemoteWork struct {
-	Do    string         `json:"do"`
-	Queue bool           `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
-	Given map[string]any `json:"given,omitempty"` // what a caller has said beside what the task says
-}
-
-// OperationWork is the payload of an item of KindOperation.
-type OperationWork struct {
-	Ending bool            `json:"ending,omitempty"` // after the task's end: nobody waits for the answer
-	Run    flow.RunRequest `json:"run"`
-	Error  string          `json:"error,omitempty"` // why it cannot be run
-}
-
-// later adds an item.
-func (r *run) later(kind, lane string, pause time.Duration, payload any) error {
-	text, err := json.Marshal(payload)
-	if err != nil {
-		return fmt.Errorf("outbox of task %s: %w", r.task.ID, err)
-	}
-	r.outbox = append(r.outbox, store.OutboxItem{
-		Tenant: r.task.Tenant, Kind: kind, Lane: lane, TaskID: r.task.ID, Payload: text,
-		DueMs: r.now.Add(pause).UnixMilli(), CreatedMs: r.now.UnixMilli(),
-	})
-	return nil
-}
-
-// remotely leaves something to be done with the task's counterpart.
-func (r *run) remotely(do string, pause time.Duration) {
-	r.failed = errors.Join(r.failed, r.later(KindRemote, r.task.ID, pause, RemoteWork{Do: do, Queue: do == RemoteCreate}))
-}
-
-// waits tells whether the task is in a queue.
-func (r *run) waits() bool {
-	return r.task.State == core.StateQueued || r.task.State == core.StateOffered
-}
-
-// enqueue puts the task into its service's queue, and has its counterpart made
-// where the target is another platform.
-func (r *run) enqueue() {
-	r.task.State, r.task.Queued = core.StateQueued, r.now
-	r.emit(core.Queued, nil)
-	target := r.task.Service.Target
-	switch {
-	case target != "" && r.task.Remote.State == "":
-		r.task.Remote = core.Remote{Platform: target, State: core.RemoteRequested}
-		r.remotely(RemoteCreate, 0)
-	case target != "" && r.task.Remote.State == core.RemoteFailed: // a workflow that comes back here must not ask without end
-		r.remotely(RemoteCreate, refusedPause)
-	}
-}
-
-// refusedPause is how long a target that has refused a task is left alone.
-const refusedPause = 30 * time.Second
-
-func (r *run) show(p core.Pop) {
-	p.At = r.now
-	pops := slices.DeleteFunc(slices.Clone(r.task.Pops), func(old core.Pop) bool {
-		return old.URL == p.URL && old.Agent == p.Agent
-	})
-	r.task.Pops = append(pops[max(0, len(pops)+1-maxPops):], p)
-}
-
-// rank orders tasks in a queue: the workflow's priority first, then the contact
-// priority, then who waits longest.
-func (r *run) rank() int64 {
-	const perStep = 1 << 44 // milliseconds: more than five centuries
-	steps := int64(slices.Index(core.Priorities, r.task.Priority))*16 + 10
-	if p := r.task.ContactPriority; p >= 1 && p <= 9 {
-		steps += int64(p) - 10
-	}
-	return max(steps, 0)*perStep + r.task.Queued.UnixMilli()
-}
-
-// place brings the row's queue and agent up to the task.
-func (r *run) place() {
-	r.row.Queue, r.row.Rank, r.row.Agent = "", 0, ""
-	switch {
-	case r.waits():
-		r.row.Queue, r.row.Rank = strings.ToLower(r.task.Service.UPN), r.rank()
-	case r.task.State == core.StateConnected:
-		if r.row.Agent = strings.ToLower(r.task.LastConnectedUser.UPN); r.row.Agent == "" {
-			r.row.Agent = strings.ToLower(r.task.LastConnectedUser.ID)
-		}
-	}
 }
