@@ -258,8 +258,6 @@ func (l *loader) input(op *operation.Operation, node *yaml.Node) map[string]any 
 	return fixed
 }
 
-func posOf(node *yaml.Node) mapping.Pos { return mapping.Pos{Line: node.Line, Column: node.Column} }
-
 // holder is what has an id.
 type holder struct {
 	what, name, file string
