@@ -2,11 +2,9 @@ package webex
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"tandem/core"
-	"tandem/core/bridge"
 	"tandem/core/engine"
 )
 
