@@ -54,12 +54,14 @@ func TestLintHidesNothing(t *testing.T) {
 			"hubspot/add-note.yaml:2:1: not YAML", `hubspot/timeline.yaml:1:1: "title" is missing`, `hubspot/timeline.yaml:1:1: unknown key "titel"`,
 		}},
 		{
-			"those that refer to it", map[string]string{"zendesk/timeline.yaml": broken},
+			"those that refer to it",
+			map[string]string{"zendesk/timeline.yaml": broken},
 			[][3]string{{"cxone/configurations.yaml", "status:", "statsu:"}, {"webex/nodes.yaml", "node: close-task", "node: close-tusk"}},
 			[]string{`cxone/configurations.yaml:`, `webex/nodes.yaml:`, "zendesk/timeline.yaml:2:1: not YAML"},
 		},
 		{
-			"an integration", map[string]string{"webex-contact-center/integration.yaml": broken},
+			"an integration",
+			map[string]string{"webex-contact-center/integration.yaml": broken},
 			[][3]string{{"webex-contact-center/queue-task.yaml", "title:", "titel:"}, {"webex/nodes.yaml", "operation: close-task", "operation: close-tusk"}},
 			[]string{
 				"webex-contact-center/integration.yaml:2:1: not YAML", `webex-contact-center/queue-task.yaml:`, `webex-contact-center/queue-task.yaml:`,
