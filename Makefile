@@ -4,7 +4,7 @@ export CGO_ENABLED = 1
 GO             ?= go
 GOLANGCI       := v2.15.0
 TOOLS          ?= $(CURDIR)/bin
-TEST_TIMEOUT ?= 20m
+TEST_TIMEOUT   ?= 20m
 CRASH_CYCLES   ?= 1000
 FUZZTIME       ?= 2m
 

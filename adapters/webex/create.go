@@ -1,6 +1,7 @@
 package webex
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -32,22 +33,17 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 			return result{}, err
 		}
 		n.Prepare = func(c *engine.Change) error {
-			return bridge.Creating(c, k.asked())
+			return bridge.Creating(c, k.node(nil, k.asked()))
 		}
 	}
-	tried := map[string]core.Task{} // a try may be thrown away
-	id, err := a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) { tried[t.ID] = *t; return []byte(t.ID), nil })
+	made, err := a.make(ctx, n)
 	if err != nil {
 		return result{}, err
 	}
-	made := tried[string(id)]
 	if err := k.may(&made); err != nil { // the id may be that of somebody else's task
 		return result{}, err
 	}
 	if err := k.same(&made); err != nil {
-		return result{}, err
-	}
-	if err := a.catchUp(ctx, k); err != nil {
 		return result{}, err
 	}
 	done := result{outputs: map[string]any{"taskId": r.TaskID, "conversationId": r.ConversationID}}
@@ -74,13 +70,28 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 	return done, err
 }
 
-// catchUp lets a task take what was said of it before it was made.
-func (a *Adapter) catchUp(ctx context.Context, k *call) error {
-	events, err := a.o.DB.RemoteEventsNow(ctx, k.who.Tenant, Platform, strings.ToLower(k.r.TaskID))
-	if err != nil || len(events) == 0 {
-		return err
+// make makes a task, or returns the first one with its alias. A new one takes what
+// was said of it before it was made.
+func (a *Adapter) make(ctx context.Context, n engine.NewTask) (core.Task, error) {
+	tried := map[string]core.Task{} // a try may be thrown away
+	own := ""
+	id, err := a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) {
+		own = cmp.Or(own, t.ID) // it is asked for the new one first
+		tried[t.ID] = *t
+		return []byte(t.ID), nil
+	})
+	made := tried[string(id)]
+	if err != nil || made.ID != own {
+		return made, err
 	}
-	return a.o.Bridge.Follow(ctx, k.who.Tenant, Platform, k.r.TaskID)
+	events, err := a.o.DB.RemoteEventsNow(ctx, made.Tenant, Platform, strings.ToLower(n.Alias))
+	if err != nil || len(events) == 0 {
+		return made, err
+	}
+	if err := a.o.Bridge.Follow(ctx, made.Tenant, Platform, n.Alias); err != nil {
+		return made, err
+	}
+	return a.o.Engine.Find(ctx, engine.Ref{Tenant: made.Tenant, ID: made.ID})
 }
 
 // unmade writes down why Webex did not make a task; whether it has nobody knows

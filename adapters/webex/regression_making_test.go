@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"tandem/core"
@@ -39,14 +41,25 @@ func TestTasksThatAreBeingMade(t *testing.T) {
 		r := newNodeRig(t, url)
 		r.answers0()
 		open := r.slow()
-		r.limit = time.Second
+		r.limit = 2 * time.Second
 		id, doomed := r.uuid(), r.uuid()
-		for _, made := range []string{id, doomed} {
-			require.Equal(t, "onTimeout", r.ok(t, "create-task/create", bodyThere("create-task/create", made)).Outcome)
+		late := func(path string, ids ...string) {
+			var calls sync.WaitGroup
+			for _, id := range ids {
+				calls.Go(func() {
+					rec := r.do(anAdmin, path, jsonOf(bodyThere(path, id)))
+					assert.Contains(t, rec.Body.String(), `"onTimeout"`, path)
+				})
+			}
+			calls.Wait()
 		}
+		late("create-task/create", id, doomed)
+		var calls sync.WaitGroup
 		for _, path := range []string{"set-variable/flow", "routed-notification/accept", "routed-notification/reject", "screen-pop/pop"} {
-			require.Equal(t, "onTimeout", r.ok(t, path, bodyThere(path, id)).Outcome, path)
+			calls.Go(func() { late(path, id) })
 		}
+		calls.Wait()
+		r.limit = patience
 		task := r.of(t, id)
 		_, has := task.Parameter("order")
 		require.False(t, has)
@@ -54,7 +67,6 @@ func TestTasksThatAreBeingMade(t *testing.T) {
 		require.Equal(t, core.StateTerminated, r.of(t, doomed).State)
 		r.did()
 
-		r.limit = patience
 		r.works(t)
 		open()
 		require.Equal(t, "Task Updated", r.ok(t, "set-variable/flow", bodyThere("set-variable/flow", id)).Outcome)
@@ -74,8 +86,12 @@ func TestQueueTaskMakesWhatCreateTaskCouldNot(t *testing.T) {
 		require.Equal(t, "onError", r.ok(t, "create-task/create", bodyThere("create-task/create", id)).Outcome)
 		r.answers0()
 		r.did()
+		asked := make(chan operation.Request, 1)
+		r.answerBy("queue-task", func(_ context.Context, q operation.Request) (any, error) { asked <- q; return map[string]any{}, nil })
 		r.works(t)
-		require.Equal(t, "Queued", r.ok(t, "queue-task/queue", bodyThere("queue-task/queue", id)).Outcome)
+		require.Equal(t, "Queued", r.ok(t, "queue-task/queue", changed(bodyThere("queue-task/queue", id), map[string]any{
+			"queueId": "11111111-2222-3333-4444-555555555555", "skillRequirements": `{"requirements":[]}`, "authorization": "Good",
+		})).Outcome)
 		require.Eventually(t, func() bool {
 			r.clock.Advance(time.Second) // what waited for the task waits no longer
 			n, err := r.db.OutboxDepth(context.Background())
@@ -83,6 +99,10 @@ func TestQueueTaskMakesWhatCreateTaskCouldNot(t *testing.T) {
 		}, patience, 5*time.Millisecond)
 		require.Equal(t, []string{"create-task", "queue-task"}, r.didThere())
 		require.NotEmpty(t, r.of(t, id).Remote.ID)
+		q := <-asked
+		require.Equal(t, "11111111-2222-3333-4444-555555555555", q.Input["queueId"], "as the flow has said")
+		require.Contains(t, q.Input["skillRequirements"], "requirements")
+		require.Equal(t, "Good", q.Authorization)
 	})
 }
 
@@ -94,12 +114,19 @@ func TestTasksThatNobodyMade(t *testing.T) {
 	r.answers0()
 	r.answer("create-task", nil, upstream(core.Unavailable, 503, outbound.CodeUpstreamBusy))
 	id := r.uuid()
-	require.Equal(t, "onError", r.ok(t, "create-task/create", bodyThere("create-task/create", id)).Outcome)
+	body := changed(bodyThere("create-task/create", id), map[string]any{"authorization": "Good"})
+	require.Equal(t, "onError", r.ok(t, "create-task/create", body).Outcome)
 	r.answers0()
+	asked := make(chan operation.Request, 1)
+	r.answerBy("create-task", func(_ context.Context, q operation.Request) (any, error) {
+		asked <- q
+		return map[string]any{"taskId": q.Input["taskId"]}, nil
+	})
 	r.clock.Advance(time.Minute)
 	r.works(t)
 	r.idle(t)
 	require.NotEmpty(t, r.of(t, id).Remote.ID)
+	require.Equal(t, "Good", (<-asked).Authorization)
 }
 
 // A task of Webex that is not there yet needs the authorization as well, and what
@@ -174,6 +201,42 @@ func TestEventsBeforeCreateTask(t *testing.T) {
 			require.Equal(t, core.StateConnected, task.State)
 		}
 	}
+}
+
+// What was said before changes nothing when a call is repeated, or a message comes:
+// people and flows have done more since.
+func TestOldEventsStayOld(t *testing.T) {
+	t.Parallel()
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	r.answers0()
+	says := func(id, kind, agent string) {
+		_, err := r.bridge.Happened(context.Background(), "contoso", bridge.Event{
+			Platform: Platform, RemoteID: id, Key: []byte(id + kind), Kind: kind, At: r.clock.Now(), Agent: agent,
+			Variables: []core.NamedValue{{Name: "order", Value: "old"}},
+		})
+		require.NoError(t, err)
+	}
+	id := r.local(t)
+	says(id, bridge.Connected, anAgent)
+	r.ok(t, "modify-notification/accept", bodyOf("modify-notification/accept", id))
+	r.ok(t, "set-variable/flow", bodyOf("set-variable/flow", id))
+	want := r.of(t, id)
+	require.Equal(t, another, want.LastConnectedUser.UPN)
+	require.Equal(t, "created", r.ok(t, "create-task/create", bodyOf("create-task/create", id)).Outcome)
+	require.Equal(t, want, r.of(t, id))
+
+	require.Equal(t, "appended", r.ok(t, resolvePath, bodyThere(resolvePath, "t-1")).Outcome, "to one that the hub did not know")
+	says("w-1", bridge.Parked, "")
+	r.ok(t, "set-variable/flow", bodyThere("set-variable/flow", "w-1"))
+	r.ok(t, "routed-notification/accept", bodyThere("routed-notification/accept", "w-1"))
+	state := func() []any {
+		task := r.of(t, "w-1")
+		order, _ := task.Parameter("order")
+		return []any{task.State, task.LastConnectedUser.UPN, order}
+	}
+	require.Equal(t, []any{core.StateConnected, anAgent, "4711"}, state())
+	require.Equal(t, "appended", r.ok(t, resolvePath, bodyThere(resolvePath, "t-2")).Outcome)
+	require.Equal(t, []any{core.StateConnected, anAgent, "4711"}, state())
 }
 
 // Whoever does not work on a task sees no page of it.

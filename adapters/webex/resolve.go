@@ -118,10 +118,8 @@ func (a *Adapter) adopt(ctx context.Context, k *call, service *directory.Service
 		c.SetRemote(core.Remote{Platform: Platform, ID: strings.ToLower(id), State: core.RemoteOpen})
 		return nil
 	}
-	if _, err = a.o.Engine.Create(ctx, n, func(*core.Task) ([]byte, error) { return nil, nil }); err != nil {
-		return err
-	}
-	return a.o.Bridge.Follow(ctx, k.who.Tenant, Platform, id)
+	_, err = a.make(ctx, n)
+	return err
 }
 
 // threads makes the tasks of conversations.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"tandem/core"
+	"tandem/core/bridge"
 	"tandem/core/engine"
 )
 
@@ -43,7 +44,7 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 			return result{}, err
 		}
 		if to := service.Ref(); to.Target != Platform { // wherever the task is: it need not be read first
-			return a.enqueue(ctx, k, to)
+			return a.enqueue(ctx, k, to, nil)
 		}
 	}
 	t, err := a.open(ctx, k)
@@ -56,14 +57,6 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 	} else if to.Target != Platform {
 		return result{}, core.InvalidField("queueId", "no service of the tenant has this UPN or address")
 	}
-	if !there(&t) {
-		if to.Target == Platform {
-			if err := a.authorized(ctx, k); err != nil {
-				return result{}, err
-			}
-		}
-		return a.enqueueThere(ctx, k, to)
-	}
 	input := map[string]any{
 		"conversationId": r.ConversationID, "mediaType": r.MediaType, "mediaChannel": r.MediaChannel, "priority": r.ContactPriority,
 		"skillRequirements": r.SkillRequirements,
@@ -71,11 +64,19 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 	if input["queueId"] = r.QueueID; known {
 		input["queueId"] = service.TargetSettings["queue"]
 	}
+	if !there(&t) {
+		if to.Target == Platform {
+			if err := a.authorized(ctx, k); err != nil {
+				return result{}, err
+			}
+		}
+		return a.enqueueThere(ctx, k, to, input)
+	}
 	if _, err := a.remotely(ctx, k, &t, input); err != nil {
 		return result{}, err
 	}
 	if !a.o.Listening(k.who.Tenant) {
-		return a.enqueue(ctx, k, to)
+		return a.enqueue(ctx, k, to, nil)
 	}
 	t, err = a.await(ctx, k.who.Tenant, t.ID, func(t *core.Task) bool {
 		return t.State == core.StateQueued || t.State == core.StateOffered || t.State == core.StateConnected
@@ -85,8 +86,8 @@ func (a *Adapter) queue(ctx context.Context, k *call) (result, error) {
 
 // enqueueThere puts a task that Webex does not have into one of its queues: the
 // hub makes it there, and then queues it.
-func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef) (result, error) {
-	done, err := a.enqueue(ctx, k, to)
+func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef, input map[string]any) (result, error) {
+	done, err := a.enqueue(ctx, k, to, input)
 	if err != nil {
 		return done, err
 	}
@@ -102,8 +103,9 @@ func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef)
 	return done, err
 }
 
-// enqueue puts a task into a queue of the hub.
-func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef) (result, error) {
+// enqueue puts a task into a queue of the hub; one that Webex is making into one of
+// Webex as well, as the input says.
+func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef, input map[string]any) (result, error) {
 	priority := k.r.ContactPriority
 	if priority == noPriority {
 		priority = 0
@@ -113,7 +115,7 @@ func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef) (res
 			return nil // it has been in this queue: a flow that tries again takes it from nobody
 		}
 		if making(c.Task()) && to.Target == Platform {
-			if err := c.Later(engine.KindRemote, c.Task().ID, 0, engine.RemoteWork{Do: engine.RemoteQueue}); err != nil {
+			if err := bridge.Queueing(c, k.node(nil, input)); err != nil {
 				return err
 			}
 		}

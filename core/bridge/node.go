@@ -44,10 +44,20 @@ const makePause = callTime
 func makeLane(taskID string) string { return taskID + "/make" }
 
 // Creating says that Create is about to make the counterpart of a task at Webex,
-// with the same input. If it cannot, or the hub dies meanwhile, the outbox does.
-func Creating(c *engine.Change, input map[string]any) error {
+// with the same call. If it cannot, or the hub dies meanwhile, the outbox does.
+func Creating(c *engine.Change, call NodeCall) error {
 	c.SetRemote(core.Remote{Platform: core.PlatformWebex, State: core.RemoteRequested})
-	return c.Later(engine.KindRemote, makeLane(c.Task().ID), makePause, engine.RemoteWork{Do: engine.RemoteCreate, Given: input})
+	return c.Later(engine.KindRemote, makeLane(c.Task().ID), makePause, call.work(engine.RemoteCreate))
+}
+
+// Queueing has the counterpart of a task at Webex queued as the call says, as soon
+// as it is made.
+func Queueing(c *engine.Change, call NodeCall) error {
+	return c.Later(engine.KindRemote, c.Task().ID, 0, call.work(engine.RemoteQueue))
+}
+
+func (call *NodeCall) work(do string) engine.RemoteWork {
+	return engine.RemoteWork{Do: do, Given: call.Input, Version: call.Version, Authorization: call.Authorization}
 }
 
 // Hasten has the outbox do now what Create could not do.

@@ -1,9 +1,11 @@
 package bridge_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"tandem/core"
 	"tandem/core/bridge"
 	"tandem/core/engine"
+	"tandem/core/flow"
 	"tandem/core/operation"
 	"tandem/core/store"
 )
@@ -206,4 +209,125 @@ func TestEventsOfStrangersWithALocalTask(t *testing.T) {
 		require.NoError(t, err, "nothing was kept of the one before")
 		require.Equal(t, core.StateConnected, r.now(ctx, task.ID).State)
 	})
+}
+
+// asked makes a task that Create Task of Webex is about to make there.
+func (r *rig) asked(ctx context.Context) (task core.Task) {
+	service, _ := r.tenant.Service(field)
+	_, err := r.engine.Create(ctx, engine.NewTask{
+		Workflow: r.flows["external-task"],
+		Task:     core.Task{Tenant: "contoso", TenantID: r.tenant.ID, Modality: core.ExternalTask, Direction: core.Inbound, Service: service.Ref()},
+		Prepare: func(c *engine.Change) error {
+			return bridge.Creating(c, bridge.NodeCall{Node: "create-task", Method: "create", Input: map[string]any{"taskId": "x"}})
+		},
+	}, func(made *core.Task) ([]byte, error) { task = *made; return nil, nil })
+	require.NoError(r.t, err)
+	return task
+}
+
+// A task that ends while nobody knows whether the target has it is asked for once
+// more, and ended there.
+func TestATaskThatEndsWhileNobodyKnows(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		task := r.asked(ctx)
+		r.answer("create-task", nil, &operation.Error{Wrote: true, Err: core.Errorf(core.Uncertain, "lost")})
+		require.Error(t, r.Create(ctx, bridge.NodeCall{Tenant: "contoso", Node: "create-task", Method: "create", Task: &task, Input: map[string]any{"taskId": "x"}}))
+		require.NoError(t, r.engine.Remove(ctx, task.ID, nil, func(*core.Task) error { return nil }))
+		r.answer("create-task", map[string]any{"taskId": remoteID}, nil)
+		r.names()
+		r.clock.Advance(time.Minute)
+		r.drain(ctx)
+		require.Subset(t, r.names(), []string{"create-task", "close-task"})
+		require.Equal(t, core.RemoteEnded, r.now(ctx, task.ID).Remote.State)
+	})
+}
+
+// A second try that is refused does not end what the first has made.
+func TestASecondTryEndsNothing(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		r.answer("create-ticket", ticket, nil)
+		task := r.task(ctx, field, core.ExternalTask)
+		r.work(ctx) // the ticket
+		r.answer("create-task", nil, &operation.Error{Wrote: true, Err: core.Errorf(core.Uncertain, "lost")})
+		r.work(ctx)
+		r.clock.Advance(time.Minute)
+		r.mu.Lock()
+		r.answers["create-task"] = func(operation.Request) (any, error) {
+			_, err := r.Happened(ctx, "contoso", bridge.Event{
+				Platform: core.PlatformWebex, RemoteID: remoteID, Key: []byte("1"), Kind: bridge.Made, At: noon, Origin: task.ID,
+			})
+			return nil, cmp.Or(err, error(&operation.Error{Upstream: 409, Wrote: true, Err: core.Errorf(core.Conflict, "open already")}))
+		}
+		r.mu.Unlock()
+		r.names()
+		r.drain(ctx)
+		require.NotContains(t, r.names(), "close-task")
+		task = r.now(ctx, task.ID)
+		require.Equal(t, core.Remote{Platform: "webex", ID: remoteID, State: core.RemoteOpen}, task.Remote)
+		require.Equal(t, core.StateQueued, task.State)
+	})
+}
+
+// What was refused is ended there, and not its successor.
+func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		second := "9f0c6a0e-0000-4000-8000-000000000002"
+		w, findings := flow.Parse("workflows/patient.yaml", []byte("name: patient\nmodality: ExternalTask\nactivities:\n"+
+			"  - activity: Accept Conversation\n  - {activity: Delay, for: 72h}\n  - activity: Disconnect Conversation\n"))
+		require.Empty(t, findings)
+		require.NoError(t, r.engine.Keep(ctx, map[string]*flow.Workflow{"patient": w}))
+		r.flows["external-task"] = w
+		task := r.asked(ctx)
+		queue := func() {
+			_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+				if c.Task().Remote.State == core.RemoteRequested {
+					if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
+						return err
+					}
+				}
+				return c.Queue(task.Service, 0)
+			})
+			require.NoError(t, err)
+		}
+		r.answer("create-task", map[string]any{"taskId": remoteID}, nil)
+		r.answer("queue-task", nil, &operation.Error{Upstream: 404, Wrote: true, Err: core.Errorf(core.NotFound, "no such queue")})
+		ended := make(chan any, 10)
+		r.mu.Lock()
+		r.answers["close-task"] = func(q operation.Request) (any, error) {
+			ended <- q.Input["taskId"]
+			r.answer("create-task", map[string]any{"taskId": second}, nil)
+			r.answer("queue-task", map[string]any{}, nil)
+			queue() // its flow was told, and asks again
+			return nil, nil
+		}
+		r.mu.Unlock()
+		queue()
+		for range 60 {
+			r.clock.Advance(time.Second)
+			r.drain(ctx)
+		}
+		require.Equal(t, any(remoteID), <-ended)
+		require.Empty(t, ended, "once")
+		require.Equal(t, second, r.now(ctx, task.ID).Remote.ID)
+		require.NotEqual(t, core.RemoteEnded, r.now(ctx, task.ID).Remote.State)
+	})
+}
+
+// An end that brings more variables than fit is an end.
+func TestAnEndIsNeverTooLarge(t *testing.T) {
+	r := newRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	ctx := t.Context()
+	task := r.connected(ctx)
+	for i, size := range []int{256<<10 - 1000, 256<<10 - 3000, 300 << 10} {
+		task = r.now(ctx, task.ID)
+		_, err := r.Happened(ctx, "contoso", bridge.Event{
+			Platform: core.PlatformWebex, RemoteID: remoteID, Key: []byte{byte(i)}, Kind: []string{bridge.Parked, bridge.Connected, bridge.Ended}[i],
+			At: noon.Add(time.Duration(3+i) * time.Hour), Variables: []core.NamedValue{{Name: "pad", Value: strings.Repeat("x", size)}},
+		})
+		require.NoError(t, err)
+	}
+	require.Equal(t, core.StateTerminated, r.now(ctx, task.ID).State)
 }

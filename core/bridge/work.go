@@ -74,17 +74,21 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		}
 	}
 	switch {
-	case pointless(&t, &work, it.Attempts):
+	case pointless(&t, &work, it):
 		return done(nil)
-	case t.Remote.ID == "" && work.Do != engine.RemoteCreate: // whoever makes it is not ready
+	case t.Remote.ID == "" && work.Do == engine.RemoteQueue: // whoever makes it is not ready
 		return b.waits(it)
 	}
-	op, node := b.find(t.Remote.Platform, work.Do, "")
+	op, node := b.find(t.Remote.Platform, work.Do, work.Version)
 	if op == nil {
 		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, t.Remote.Platform))
 	}
+	input := b.input(&t, work.Given)
+	if work.ID != "" {
+		input["taskId"] = work.ID
+	}
 	output, err := b.do(ctx, it, &work, job{t.Service.UPN + " / " + op.Title, t.Remote.Platform, operation.Request{
-		Tenant: t.Tenant, Operation: op, Node: node, Input: b.input(&t, work.Given), ContactID: t.ID, Key: it.ID, Timeout: callTime,
+		Tenant: t.Tenant, Operation: op, Node: node, Authorization: work.Authorization, Input: input, ContactID: t.ID, Key: it.ID, Timeout: callTime,
 	}})
 	switch {
 	case err == nil:
@@ -122,19 +126,25 @@ func (b *Bridge) made(ctx context.Context, tx *store.Tx, taskID string) error {
 // waits is the verdict for what has to wait for the counterpart.
 func (b *Bridge) waits(it store.OutboxItem) outbox.Verdict {
 	wait, more := outbox.Backoff(it.Attempts)
-	return outbox.Verdict{Done: !more, Wait: wait}
+	return outbox.Verdict{Done: !more, Wait: wait, Then: b.change(it.Tenant, it.TaskID, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+		if c.Task().Remote.ID == "" {
+			return nil
+		}
+		return tx.HastenOutbox(ctx, it.Lane, b.o.Clock.Now()) // it was made since it was looked at
+	})}
 }
 
 // pointless tells whether a piece of work need not be done any more.
-func pointless(t *core.Task, work *engine.RemoteWork, attempts int) bool {
+func pointless(t *core.Task, work *engine.RemoteWork, it store.OutboxItem) bool {
 	made := t.Remote.ID != ""
 	switch work.Do {
 	case engine.RemoteCreate: // a task that ended before the first try is nothing to the target
-		return made || t.Remote.State == core.RemoteFailed || t.State == core.StateTerminated && attempts == 0
+		first := it.Attempts == 0 && it.Lane == t.ID
+		return made || t.Remote.State == core.RemoteFailed || t.State == core.StateTerminated && first
 	case engine.RemoteQueue: // or it has been in the queue, and left it
 		return t.State != core.StateQueued || !made && t.Remote.State != core.RemoteRequested
 	default:
-		return !made || t.Remote.State == core.RemoteEnded
+		return work.ID == "" && (!made || t.Remote.State == core.RemoteEnded)
 	}
 }
 
@@ -163,10 +173,10 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 		remote := c.Task().Remote
 		switch work.Do {
 		case engine.RemoteEnd:
-			if remote.State != core.RemoteFailed { // then it was given up
+			if work.ID == "" { // else it was given up
 				remote.State = core.RemoteEnded
+				c.SetRemote(remote)
 			}
-			c.SetRemote(remote)
 			return nil
 		case engine.RemoteCreate:
 		default:
@@ -237,8 +247,11 @@ func (b *Bridge) over(it store.OutboxItem, work *engine.RemoteWork, why error) o
 		if err != nil || t.State == core.StateTerminated || rank[standing(events).Kind] >= rank[Parked] {
 			return err // somebody else has put it into the queue there
 		}
+		if t.Remote.ID != "" && work.Do == engine.RemoteCreate {
+			return nil // another try has made it
+		}
 		if t.Remote.ID != "" { // it is there, and would wait for nobody
-			if err := c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteEnd}); err != nil {
+			if err := c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteEnd, ID: t.Remote.ID}); err != nil {
 				return err
 			}
 		}

@@ -287,10 +287,13 @@ func (c *Change) Answer(a flow.Answer) error {
 	return r.step(flow.Continue)
 }
 
+// spare is what a task may still grow by when it is moved in the same change.
+const spare = 8 << 10
+
 // Fits tells whether the task has room for these parameters.
 func (c *Change) Fits(values []core.NamedValue) bool {
 	t := c.r.task
 	t.Parameters = core.MergeNamed(t.Parameters, values)
 	text, err := json.Marshal(&t)
-	return err == nil && len(text) <= maxTask
+	return err == nil && len(text) <= maxTask-spare
 }

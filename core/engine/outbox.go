@@ -34,9 +34,14 @@ const (
 // RemoteWork is the payload of an item of KindRemote; its lane is the task, but
 // for a second attempt of what somebody does without an item.
 type RemoteWork struct {
-	Do    string         `json:"do"`
-	Queue bool           `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
-	Given map[string]any `json:"given,omitempty"` // what a caller has said beside what the task says
+	Do    string `json:"do"`
+	Queue bool   `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
+	ID    string `json:"id,omitempty"`    // with RemoteEnd: of the counterpart, if it is not the task's any more
+
+	// What a node of Webex was asked for that does not stand in the task.
+	Given         map[string]any `json:"given,omitempty"`
+	Version       string         `json:"version,omitempty"`
+	Authorization string         `json:"authorization,omitempty"`
 }
 
 // OperationWork is the payload of an item of KindOperation.

@@ -18,8 +18,9 @@ func (tx *Tx) InsertAlias(ctx context.Context, tenant, platform, alias, taskID s
 
 // LockName lets nobody else lock a task's name on a platform until the
 // transaction ends, whether or not a task has it. Who links the name and who
-// hears of it both do so, and before they lock the task: else each may miss the
-// other.
+// hears of it both do so: else each may miss the other. They do it before they
+// lock the task, but for a second name that an event tells: a deadlock with that
+// costs a second, and Write tries again.
 func (tx *Tx) LockName(ctx context.Context, tenant, platform, alias string) error {
 	if tx.db.sqlite { // one writer at a time
 		return nil
