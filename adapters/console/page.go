@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"html/template"
 	"mime"
@@ -291,6 +292,9 @@ func form(ctx echo.Context) (url.Values, error) {
 		return nil, e
 	}
 	if err := ctx.Request().ParseForm(); err != nil {
+		if big, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, big
+		}
 		return nil, core.Wrap(core.Invalid, err, "The form could not be read.")
 	}
 	return ctx.Request().PostForm, nil //nolint:forbidigo // the field of a request, not a call

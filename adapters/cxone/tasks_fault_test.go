@@ -91,5 +91,5 @@ func TestTaskTimeout(t *testing.T) {
 	s := r.execute(t, admin, body(t, closeID, object{"workflowInput": object{"taskId": task.ID}, "timeoutMilliSec": 50}, "configurationId", tasksID))
 	require.Equal(t, []any{branchTimeout, "TIMEOUT", true}, []any{s.Branch, s.ErrorArgs.Code, s.ErrorArgs.Retryable})
 	require.Contains(t, s.ErrorArgs.Message, "within 50 ms")
-	require.Less(t, time.Since(began), 5*time.Second)
+	require.Less(t, time.Since(began), 20*time.Second)
 }

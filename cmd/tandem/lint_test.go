@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -104,4 +105,19 @@ func TestLintHidesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLintOfFoldersWithoutTenants: what is missing altogether is not taken for what
+// nobody can read.
+func TestLintOfFoldersWithoutTenants(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	code, out, _ := tandem(t, "mappings", "lint", dir)
+	require.Contains(t, out, "there is no tenant")
+	require.NotZero(t, code)
+	require.NoError(t, os.CopyFS(dir, mappings.FS))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "directory")))
+	code, out, _ = tandem(t, "mappings", "lint", dir)
+	require.Contains(t, out, "there is no tenant")
+	require.NotZero(t, code)
 }

@@ -91,8 +91,11 @@ func (a *FirstAnswers) leave(f *flight, key [32]byte, cause error) error {
 		return nil
 	default:
 	}
-	if f.waiting--; f.stands || f.waiting > 0 {
+	if f.waiting--; f.stands {
 		return core.Wrap(core.Timeout, cause, "the answer did not come in time; what was begun goes on")
+	}
+	if f.waiting > 0 {
+		return core.Wrap(core.Unavailable, cause, "the request could not be written down in time; somebody else still waits for the same")
 	}
 	f.off = true
 	f.cancel()

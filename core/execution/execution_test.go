@@ -322,7 +322,7 @@ func TestNothingBeginsForThoseWhoLeft(t *testing.T) {
 		}
 		a.AwaitCallers(t, key, 2)
 		leaveFirst()
-		require.Equal(t, core.Timeout, core.KindOf(<-errs), "another waits for the same")
+		require.Equal(t, core.Unavailable, core.KindOf(<-errs), "another waits for the same")
 		leaveSecond()
 		require.Equal(t, core.Unavailable, core.KindOf(<-errs))
 		close(release)

@@ -39,24 +39,41 @@ func (f Finding) Because(files ...string) Finding {
 }
 
 // WithoutConsequences leaves out, in place, the findings that may have no other
-// cause than a file about which there is a finding, too.
+// cause than a file about which there is a finding, too, as long as something is
+// the cause of it all.
 func WithoutConsequences(findings []Finding) []Finding {
 	wrong := map[string]bool{}
-	for _, f := range findings {
+	blame := func(f Finding) {
 		wrong[f.File] = true
 		for dir := f.File; dir != "." && dir != "/"; {
 			dir = path.Dir(dir)
 			wrong[dir+"/"] = true
 		}
 	}
-	return slices.DeleteFunc(findings, func(f Finding) bool {
+	follows := func(f Finding) bool {
 		return f.causes != "" && slices.ContainsFunc(strings.Split(f.causes, "\n"), func(file string) bool {
 			for !wrong[file] && file != "." && file != "/" {
 				file = path.Dir(file) // a folder that cannot be listed; the root, when there are too many files
 			}
 			return wrong[file]
 		})
-	})
+	}
+	for _, f := range findings {
+		if f.causes == "" {
+			blame(f)
+		}
+	}
+	for before := -1; before != len(findings); {
+		before = len(findings)
+		findings = slices.DeleteFunc(findings, func(f Finding) bool {
+			if !follows(f) {
+				return false
+			}
+			blame(f)
+			return true
+		})
+	}
+	return findings
 }
 
 // Sort orders findings by file, line, column and message, in place.

@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,4 +32,9 @@ func TestWithoutConsequences(t *testing.T) {
 	}
 	chain := []mapping.Finding{at("a.yaml"), at("b.yaml", "a.yaml"), at("c.yaml", "b.yaml")}
 	require.Len(t, mapping.WithoutConsequences(chain), 1)
+	for _, alone := range [][]mapping.Finding{ // what has no other cause is none
+		{at("directory", "directory/")}, {at("a.yaml", "a.yaml")}, {at("a.yaml", "b.yaml"), at("b.yaml", "a.yaml")},
+	} {
+		require.Len(t, mapping.WithoutConsequences(slices.Clone(alone)), len(alone))
+	}
 }

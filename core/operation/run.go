@@ -247,15 +247,16 @@ func (x *run) fault(s *step, err error) error {
 	return err
 }
 
-// own returns the error of an expression. Before the first call it is the caller's:
-// the expression did well with the example, and has seen nothing but the input. Once
+// own returns the error of an expression. Before the first call it is the caller's,
+// who has given an input: the expression did well with the example, and has seen no
+// answer. Once
 // something is written it is never the caller's: who corrects the input and calls
 // again would write it twice.
 func (x *run) own(err error) error {
 	e, ok := errors.AsType[*core.Error](err)
 	switch {
 	case ok && e.Kind == core.Mapping && !x.asked && len(x.env.Input) > 0:
-		return &core.Error{Kind: core.Invalid, Message: "the input does not suit the operation: " + e.Message, Err: err}
+		return &core.Error{Kind: core.Invalid, Message: "the input does not suit the operation: " + e.Message, Err: e.Err}
 	case ok && e.Kind == core.Invalid && x.wrote:
 		return &core.Error{Kind: core.Mapping, Code: CodeMapping, Message: e.Message, Err: err}
 	default:

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"bytes"
 	"cmp"
 	"html"
 	"slices"
@@ -14,7 +15,7 @@ const (
 
 	// minSecret is the length from which on a text is looked for as a secret:
 	// shorter ones are found where they are none.
-	minSecret = 6
+	minSecret = 8
 
 	// signs begin what stands for another letter: the escapes of JSON and of
 	// programs, percent-encoding and HTML's entities.
@@ -46,11 +47,20 @@ func (all secrets) in(text string) bool {
 	return slices.ContainsFunc(all, func(one string) bool { return strings.Contains(text, one) })
 }
 
+// inBody is in for a body as it came. One without escapes, as most are, is not
+// copied for it.
+func (all secrets) inBody(body []byte) bool {
+	if bytes.ContainsAny(body, signs) {
+		return all.in(plain(string(body)))
+	}
+	return slices.ContainsFunc(all, func(one string) bool { return bytes.Contains(body, []byte(one)) })
+}
+
 // conceal takes secrets out of an answer that repeats them, as refusals of
 // credentials do, however the answer writes them.
 func (r *Response) conceal(all secrets) {
-	if body := string(r.Body); all.in(plain(body)) {
-		r.Body = []byte(all.cut(body))
+	if all.inBody(r.Body) {
+		r.Body = []byte(all.cut(string(r.Body)))
 	}
 	for _, values := range r.Header {
 		for i, value := range values {
@@ -62,7 +72,8 @@ func (r *Response) conceal(all secrets) {
 }
 
 // cut replaces them in a text, each from its first escape to its last: what is
-// around it stays as it was, so that a document stays one.
+// around it stays as it was. One of digits becomes nines, since it may be found in
+// a number: a document stays one.
 func (all secrets) cut(text string) string {
 	if len(text) > maxMended {
 		return concealed
@@ -86,7 +97,7 @@ func (all secrets) cut(text string) string {
 		}
 		return int(places[i])
 	}
-	hidden := make([]bool, len(text))
+	hidden := make([]byte, len(text)) // what stands there instead: 0 the letter itself, 9, or the word
 	for _, one := range all {
 		for i := 0; ; i += len(one) {
 			found := strings.Index(bare[i:], one)
@@ -94,17 +105,23 @@ func (all secrets) cut(text string) string {
 				break
 			}
 			i += found
+			sign := byte('x')
+			if strings.Trim(one, "0123456789") == "" {
+				sign = '9'
+			}
 			for k := place(i); k < place(i+len(one)); k++ {
-				hidden[k] = true
+				hidden[k] = sign
 			}
 		}
 	}
 	var b strings.Builder
 	for i := range len(text) {
 		switch {
-		case !hidden[i]:
+		case hidden[i] == 0:
 			b.WriteByte(text[i])
-		case i == 0 || !hidden[i-1]:
+		case hidden[i] == '9':
+			b.WriteByte('9')
+		case i == 0 || hidden[i-1] != 'x':
 			b.WriteString(concealed)
 		}
 	}

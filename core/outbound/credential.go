@@ -38,7 +38,7 @@ type confidence struct{}
 
 // Confide is for Authorizers: it names secrets that went into what they have set
 // on a request. Answers to it are given without them, and without the value that
-// was set, which need not hold them as they are. One of under 6 bytes is not
+// was set, which need not hold them as they are. One of under 8 bytes is not
 // looked for: it is found where it is none.
 func Confide(req *http.Request, secrets ...string) {
 	if all, ok := req.Context().Value(confidence{}).(*[]string); ok {

@@ -46,7 +46,6 @@ func ReadBody(c echo.Context) ([]byte, error) {
 	case *readBody:
 		return b.data, nil
 	case overlong:
-		c.Response().Header().Set("Connection", "close") // else net/http may read it before it sends the answer
 		return nil, tooLarge(b.limit)
 	}
 	data, err := readAll(r)

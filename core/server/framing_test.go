@@ -68,6 +68,10 @@ func TestFraming(t *testing.T) {
 			require.NoError(t, c.Close())
 		}
 	})
+	t.Run("an answer without reading what is too large", func(t *testing.T) {
+		t.Parallel()
+		require.Contains(t, exchange(t, addr, "POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n"), " 404 ")
+	})
 	t.Run("header bytes", func(t *testing.T) {
 		t.Parallel()
 		require.Contains(t, exchange(t, addr, head+"X: "+strings.Repeat("x", 38<<10)+"\r\n\r\n"), " 431 ")

@@ -100,6 +100,7 @@ func (s *Server) refuse(c echo.Context) error {
 		return status(http.StatusUnsupportedMediaType, "Encoded bodies are not accepted.")
 	case r.ContentLength > s.maxBody:
 		r.Body = overlong{s.maxBody}
+		c.Response().Header().Set("Connection", "close") // else net/http may read it before it sends the answer
 	case r.ContentLength < 0:
 		r.Body = http.MaxBytesReader(c.Response().Writer, r.Body, s.maxBody)
 	}
