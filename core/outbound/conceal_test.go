@@ -128,9 +128,9 @@ func TestConcealingKeepsDocumentsWhole(t *testing.T) {
 // A secret of digits may be found in a number.
 func TestSecretsOfDigits(t *testing.T) {
 	t.Parallel()
-	r := answer(`{"id": 12345678, "text": "PIN 12345678!", "n": 1.234567812345678e9}`)
+	r := answer(`{"id": 12345678, "text": "PIN 12345678!", "n": 1.512345678e9}`)
 	r.conceal(newSecrets([]string{"12345678"}))
-	require.Equal(t, `{"id": 99999999, "text": "PIN 99999999!", "n": 1.234567899999999e9}`, string(r.Body))
+	require.JSONEq(t, `{"id": 99999999, "text": "PIN 99999999!", "n": 1.599999999e9}`, string(r.Body))
 }
 
 func BenchmarkConcealNothing(b *testing.B) {
