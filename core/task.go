@@ -136,6 +136,10 @@ type Remote struct {
 	ID       string      `json:"id,omitempty"` // there; empty: not known yet
 	State    RemoteState `json:"state"`
 	Error    string      `json:"error,omitempty"` // with RemoteFailed; with RemoteRequested why it is not made yet
+
+	// GivenUp is the ID of the one before, which was refused and ended there: what
+	// becomes of it is nobody's business.
+	GivenUp string `json:"givenUp,omitempty"`
 }
 
 // PopTarget says where an agent's browser opens a page (the Display Settings of

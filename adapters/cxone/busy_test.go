@@ -137,7 +137,7 @@ func TestTooLittleTimeToBegin(t *testing.T) {
 	for _, contact := range []any{"4711", nil} {
 		s := r.execute(t, admin, body(t, createID, object{"workflowInput": object{"subject": "x"}, "timeoutMilliSec": 1}, "contactId", contact))
 		require.Equal(t, []any{branchTimeout, "TIMEOUT", true}, []any{s.Branch, s.ErrorArgs.Code, s.ErrorArgs.Retryable})
-		require.Equal(t, "the workflow did not begin within 1 ms; nothing was done", s.ErrorArgs.Message)
+		require.Equal(t, "the workflow did not begin within 1 ms; nothing was done for it", s.ErrorArgs.Message)
 	}
 	require.Len(t, r.log.all(), 2)
 }

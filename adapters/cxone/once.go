@@ -61,7 +61,7 @@ func (a *Adapter) answerOnce(ctx context.Context, j *job) (*reply, error) {
 		if ctx.Err() == nil || j.timeout >= fairTime {
 			return nil, err
 		}
-		err = core.Wrap(core.Timeout, err, "the workflow did not begin within %d ms; nothing was done", j.timeout.Milliseconds())
+		err = core.Wrap(core.Timeout, err, "the workflow did not begin within %d ms; nothing was done for it", j.timeout.Milliseconds())
 		r := failed(err, j.id)
 		a.record(j, j.id, r, ran{err: err}, "")
 		return &r, nil

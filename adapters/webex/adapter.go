@@ -49,7 +49,7 @@ type Bridge interface {
 	Node(ctx context.Context, call bridge.NodeCall) (map[string]any, error)
 	Create(ctx context.Context, call bridge.NodeCall) error
 	Hasten(ctx context.Context, tx *store.Tx, taskID string) error
-	Follow(ctx context.Context, tenant, platform, remoteID string) error
+	FollowIn(ctx context.Context, tx *store.Tx, tenant, platform, remoteID string) (heard bool, err error)
 }
 
 // Recorder counts what ran, and keeps it for people. No method waits.

@@ -1,14 +1,13 @@
 package webex
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"strings"
 
 	"tandem/core"
 	"tandem/core/bridge"
 	"tandem/core/engine"
+	"tandem/core/store"
 )
 
 // create makes a task under the id that the flow has chosen. The same id again
@@ -73,25 +72,17 @@ func (a *Adapter) create(ctx context.Context, k *call) (result, error) {
 // make makes a task, or returns the first one with its alias. A new one takes what
 // was said of it before it was made.
 func (a *Adapter) make(ctx context.Context, n engine.NewTask) (core.Task, error) {
+	heard := false
+	n.Made = func(ctx context.Context, tx *store.Tx) (err error) {
+		heard, err = a.o.Bridge.FollowIn(ctx, tx, n.Task.Tenant, Platform, n.Alias)
+		return err
+	}
 	tried := map[string]core.Task{} // a try may be thrown away
-	own := ""
-	id, err := a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) {
-		own = cmp.Or(own, t.ID) // it is asked for the new one first
-		tried[t.ID] = *t
-		return []byte(t.ID), nil
-	})
-	made := tried[string(id)]
-	if err != nil || made.ID != own {
-		return made, err
+	id, err := a.o.Engine.Create(ctx, n, func(t *core.Task) ([]byte, error) { tried[t.ID] = *t; return []byte(t.ID), nil })
+	if err != nil || !heard {
+		return tried[string(id)], err
 	}
-	events, err := a.o.DB.RemoteEventsNow(ctx, made.Tenant, Platform, strings.ToLower(n.Alias))
-	if err != nil || len(events) == 0 {
-		return made, err
-	}
-	if err := a.o.Bridge.Follow(ctx, made.Tenant, Platform, n.Alias); err != nil {
-		return made, err
-	}
-	return a.o.Engine.Find(ctx, engine.Ref{Tenant: made.Tenant, ID: made.ID})
+	return a.o.Engine.Find(ctx, engine.Ref{Tenant: n.Task.Tenant, ID: string(id)})
 }
 
 // unmade writes down why Webex did not make a task; whether it has nobody knows

@@ -137,24 +137,20 @@ func (b *Bridge) claim(ctx context.Context, tx *store.Tx, tenant string, ev Even
 
 var taskID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// Follow gives the task that is called remoteID on a platform the standing that
-// the events of it amount to so far: they may have come before the hub knew whose
-// they are. Errors are NotFound, when no task is called so, and those of Happened.
-func (b *Bridge) Follow(ctx context.Context, tenant, platform, remoteID string) error {
+// FollowIn gives the task that is called remoteID on a platform the standing that
+// the events of it amount to so far, in the caller's transaction, which has made
+// the task: they may have come before the hub knew whose they are. It tells whether
+// there were any. Errors are those of Happened.
+func (b *Bridge) FollowIn(ctx context.Context, tx *store.Tx, tenant, platform, remoteID string) (heard bool, err error) {
 	remoteID = strings.ToLower(remoteID)
-	return b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.LockName(ctx, tenant, platform, remoteID); err != nil {
-			return err
-		}
-		id, err := tx.TaskOfAlias(ctx, tenant, platform, remoteID)
-		if err != nil {
-			return err
-		}
-		_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, ID: id}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
-			return b.follow(ctx, tx, c, platform, remoteID)
-		})
-		return err
+	events, err := tx.RemoteEvents(ctx, tenant, platform, remoteID)
+	if err != nil || len(events) == 0 {
+		return false, err
+	}
+	_, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: tenant, Platform: platform, ID: remoteID}, nil, func(ctx context.Context, tx *store.Tx, c *engine.Change) error {
+		return b.follow(ctx, tx, c, platform, remoteID)
 	})
+	return true, err
 }
 
 // endsThere has the counterpart ended of a task that has ended before it had one.
@@ -216,7 +212,7 @@ func set(c *engine.Change, values []core.NamedValue, must bool) error {
 
 // stand gives a task a standing of its counterpart.
 func (b *Bridge) stand(ctx context.Context, tx *store.Tx, c *engine.Change, platform, remoteID string, s store.RemoteEvent) error {
-	if id := c.Task().Remote.ID; id != "" && id != remoteID {
+	if remote := c.Task().Remote; remote.ID != "" && remote.ID != remoteID || remote.GivenUp == remoteID {
 		return nil // of a counterpart that was refused, before there was another
 	}
 	if open := openTask(s); open != "" && open != remoteID && c.Task().Remote.ID == remoteID {
@@ -253,7 +249,7 @@ func (b *Bridge) adopt(ctx context.Context, tx *store.Tx, c *engine.Change, plat
 	if err := b.made(ctx, tx, t.ID); err != nil {
 		return err
 	}
-	c.SetRemote(core.Remote{Platform: platform, ID: remoteID, State: core.RemoteOpen})
+	c.SetRemote(core.Remote{Platform: platform, ID: remoteID, State: core.RemoteOpen, GivenUp: t.Remote.GivenUp})
 	return b.follow(ctx, tx, c, platform, remoteID)
 }
 

@@ -166,19 +166,19 @@ func (r *rig) work(ctx context.Context) int {
 	for _, it := range items {
 		v := handlers[it.Kind](ctx, it)
 		require.NoError(r.t, r.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			if v.Then != nil {
-				if err := v.Then(ctx, tx); err != nil {
-					return err
+			err := error(nil)
+			if wait := v.Wait; v.Done {
+				err = tx.DeleteOutbox(ctx, it.ID, "test")
+			} else {
+				if wait == 0 {
+					wait, _ = outbox.Backoff(it.Attempts)
 				}
+				err = tx.DelayOutbox(ctx, it.ID, "test", r.clock.Now().Add(wait), v.Payload)
 			}
-			if v.Done {
-				return tx.DeleteOutbox(ctx, it.ID, "test")
+			if err != nil || v.Then == nil {
+				return err
 			}
-			wait := v.Wait
-			if wait == 0 {
-				wait, _ = outbox.Backoff(it.Attempts)
-			}
-			return tx.DelayOutbox(ctx, it.ID, "test", r.clock.Now().Add(wait), v.Payload)
+			return v.Then(ctx, tx)
 		}))
 	}
 	return len(items)

@@ -109,7 +109,7 @@ func TestATaskThatTheQueueRefusesEndsThere(t *testing.T) {
 		require.NotContains(t, r.names(), "close-task", "once")
 		task = r.now(ctx, task.ID)
 		require.Equal(t, core.StateTerminated, task.State)
-		require.Equal(t, core.Remote{Platform: "webex", ID: remoteID, State: core.RemoteFailed, Error: "no"}, task.Remote)
+		require.Equal(t, core.Remote{Platform: "webex", ID: remoteID, State: core.RemoteFailed, Error: "no", GivenUp: remoteID}, task.Remote)
 	})
 }
 
@@ -263,7 +263,9 @@ func TestASecondTryEndsNothing(t *testing.T) {
 		r.mu.Unlock()
 		r.names()
 		r.drain(ctx)
-		require.NotContains(t, r.names(), "close-task")
+		names := r.names()
+		require.NotContains(t, names, "close-task")
+		require.Contains(t, names, "queue-task")
 		task = r.now(ctx, task.ID)
 		require.Equal(t, core.Remote{Platform: "webex", ID: remoteID, State: core.RemoteOpen}, task.Remote)
 		require.Equal(t, core.StateQueued, task.State)
@@ -301,6 +303,7 @@ func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
 			r.answer("create-task", map[string]any{"taskId": second}, nil)
 			r.answer("queue-task", map[string]any{}, nil)
 			queue() // its flow was told, and asks again
+			r.happened(ctx, remoteID, bridge.Ended, time.Hour, "e", "")
 			return nil, nil
 		}
 		r.mu.Unlock()
@@ -313,6 +316,68 @@ func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
 		require.Empty(t, ended, "once")
 		require.Equal(t, second, r.now(ctx, task.ID).Remote.ID)
 		require.NotEqual(t, core.RemoteEnded, r.now(ctx, task.ID).Remote.State)
+	})
+}
+
+// What was refused is ended where it is, wherever the task is queued meanwhile.
+func TestTheEndOfARefusedTaskStaysWithItsPlatform(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		w, findings := flow.Parse("workflows/patient.yaml", []byte("name: patient\nmodality: ExternalTask\nactivities:\n"+
+			"  - activity: Accept Conversation\n  - {activity: Delay, for: 72h}\n  - activity: Disconnect Conversation\n"))
+		require.Empty(t, findings)
+		require.NoError(t, r.engine.Keep(ctx, map[string]*flow.Workflow{"patient": w}))
+		r.flows["external-task"] = w
+		for i, upn := range []string{"support@contoso.example", "backoffice@contoso.example"} {
+			id := fmt.Sprintf("9f0c6a0e-0000-4000-8003-%012d", i)
+			r.answer("create-task", map[string]any{"taskId": id}, nil)
+			r.answer("queue-task", nil, &operation.Error{Upstream: 404, Wrote: true, Err: core.Errorf(core.NotFound, "no such queue")})
+			r.answer("close-task", nil, &operation.Error{Upstream: 503, Err: core.Errorf(core.Unavailable, "busy")})
+			r.answer("create-work-item", map[string]any{"taskId": "4711"}, nil)
+			task := r.asked(ctx)
+			queue := func(upn string) {
+				service, _ := r.tenant.Service(upn)
+				_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+					if c.Task().Remote.State == core.RemoteRequested {
+						if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
+							return err
+						}
+					}
+					return c.Queue(service.Ref(), 0)
+				})
+				require.NoError(t, err)
+			}
+			queue(field)
+			for range 60 { // until it is refused, and its end was tried in vain
+				r.clock.Advance(time.Second)
+				r.work(ctx)
+			}
+			require.Equal(t, core.RemoteFailed, r.now(ctx, task.ID).Remote.State)
+			queue(upn)
+			r.answer("close-task", map[string]any{}, nil)
+			r.names()
+			r.clock.Advance(time.Hour)
+			r.drain(ctx)
+			names := r.names()
+			require.Contains(t, names, "close-task", upn)
+			require.NotContains(t, names, "end-work-item", upn)
+		}
+	})
+}
+
+// What has ended there is not made again.
+func TestWhatHasEndedIsNotMadeAgain(t *testing.T) {
+	both(t, func(t *testing.T, r *rig) {
+		ctx := t.Context()
+		task := r.asked(ctx)
+		_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+			c.Terminate(true)
+			return nil
+		})
+		require.NoError(t, err)
+		r.clock.Advance(time.Hour)
+		r.drain(ctx)
+		require.NotContains(t, r.names(), "create-task")
 	})
 }
 

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -75,19 +76,20 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 	}
 	switch {
 	case pointless(&t, &work, it):
-		return done(nil)
+		return done(b.change(it.Tenant, it.TaskID, func(_ context.Context, _ *store.Tx, c *engine.Change) error { return b.queueThere(c, &work) }))
 	case t.Remote.ID == "" && work.Do == engine.RemoteQueue: // whoever makes it is not ready
 		return b.waits(it)
 	}
-	op, node := b.find(t.Remote.Platform, work.Do, work.Version)
+	platform := cmp.Or(work.Platform, t.Remote.Platform)
+	op, node := b.find(platform, work.Do, work.Version)
 	if op == nil {
-		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, t.Remote.Platform))
+		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, platform))
 	}
 	input := b.input(&t, work.Given)
 	if work.ID != "" {
 		input["taskId"] = work.ID
 	}
-	output, err := b.do(ctx, it, &work, job{t.Service.UPN + " / " + op.Title, t.Remote.Platform, operation.Request{
+	output, err := b.do(ctx, it, &work, job{t.Service.UPN + " / " + op.Title, platform, operation.Request{
 		Tenant: t.Tenant, Operation: op, Node: node, Authorization: work.Authorization, Input: input, ContactID: t.ID, Key: it.ID, Timeout: callTime,
 	}})
 	switch {
@@ -97,7 +99,7 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return done(b.did(&t, work, nil)) // it is over
 	case work.Do == engine.RemoteQueue && core.KindOf(err) == core.Conflict:
 		return done(nil) // it is past the queue; events say where
-	case lasting(err, work.Do != engine.RemoteCreate || t.Remote.Platform == core.PlatformWebex):
+	case lasting(err, work.Do != engine.RemoteCreate || platform == core.PlatformWebex):
 		return b.over(it, &work, err)
 	}
 	return b.again(it, err, func() outbox.Verdict { return b.over(it, &work, err) })
@@ -112,6 +114,17 @@ func (b *Bridge) do(ctx context.Context, it store.OutboxItem, work *engine.Remot
 	}
 	result, err := b.run(ctx, j)
 	return result.Output, err
+}
+
+// queueThere has a counterpart that was made put into the target's queue, if that
+// was asked for.
+func (b *Bridge) queueThere(c *engine.Change, work *engine.RemoteWork) error {
+	t := c.Task()
+	s := b.service(t)
+	if work.Do != engine.RemoteCreate || !work.Queue || t.Remote.ID == "" || t.State == core.StateTerminated || s == nil || s.TargetSettings["queue"] == "" {
+		return nil
+	}
+	return c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteQueue})
 }
 
 // made takes away what would make a counterpart again, and lets go on what waits
@@ -140,7 +153,7 @@ func pointless(t *core.Task, work *engine.RemoteWork, it store.OutboxItem) bool 
 	switch work.Do {
 	case engine.RemoteCreate: // a task that ended before the first try is nothing to the target
 		first := it.Attempts == 0 && it.Lane == t.ID
-		return made || t.Remote.State == core.RemoteFailed || t.State == core.StateTerminated && first
+		return made || t.Remote.State == core.RemoteFailed || t.Remote.State == core.RemoteEnded || t.State == core.StateTerminated && first
 	case engine.RemoteQueue: // or it has been in the queue, and left it
 		return t.State != core.StateQueued || !made && t.Remote.State != core.RemoteRequested
 	default:
@@ -154,7 +167,7 @@ func (b *Bridge) asksAgain(ctx context.Context, t *core.Task) (again core.Task, 
 	err = b.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		again, err = b.o.Engine.ChangeIn(ctx, tx, engine.Ref{Tenant: t.Tenant, ID: t.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
 			if t := c.Task(); t.State == core.StateQueued && t.Remote.State == core.RemoteFailed {
-				c.SetRemote(core.Remote{Platform: t.Remote.Platform, State: core.RemoteRequested})
+				c.SetRemote(core.Remote{Platform: t.Remote.Platform, State: core.RemoteRequested, GivenUp: t.Remote.GivenUp})
 			}
 			return nil
 		})
@@ -206,10 +219,8 @@ func (b *Bridge) did(before *core.Task, work engine.RemoteWork, output any) func
 		if err := endsThere(c); err != nil {
 			return err
 		}
-		if s := b.service(c.Task()); work.Queue && s != nil && s.TargetSettings["queue"] != "" && c.Task().State != core.StateTerminated {
-			if err := c.Later(engine.KindRemote, c.Task().ID, 0, engine.RemoteWork{Do: engine.RemoteQueue}); err != nil {
-				return err
-			}
+		if err := b.queueThere(c, &work); err != nil {
+			return err
 		}
 		return b.follow(ctx, tx, c, platform, id)
 	})
@@ -247,11 +258,13 @@ func (b *Bridge) over(it store.OutboxItem, work *engine.RemoteWork, why error) o
 		if err != nil || t.State == core.StateTerminated || rank[standing(events).Kind] >= rank[Parked] {
 			return err // somebody else has put it into the queue there
 		}
-		if t.Remote.ID != "" && work.Do == engine.RemoteCreate {
-			return nil // another try has made it
+		if t.Remote.ID != "" && work.Do == engine.RemoteCreate { // another try has made it
+			return b.queueThere(c, work)
 		}
-		if t.Remote.ID != "" { // it is there, and would wait for nobody
-			if err := c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteEnd, ID: t.Remote.ID}); err != nil {
+		if remote := t.Remote; remote.ID != "" { // it is there, and would wait for nobody
+			remote.GivenUp = remote.ID
+			c.SetRemote(remote)
+			if err := c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteEnd, Platform: remote.Platform, ID: remote.ID}); err != nil {
 				return err
 			}
 		}

@@ -142,7 +142,7 @@ func (c *Change) Queue(to core.ServiceRef, priority int) error {
 	}
 	again := r.task.Remote.State == core.RemoteFailed
 	if again {
-		r.task.Remote = core.Remote{}
+		r.task.Remote = core.Remote{GivenUp: r.task.Remote.GivenUp}
 	}
 	if r.waits() {
 		if strings.EqualFold(to.UPN, r.task.Service.UPN) && !again {

@@ -41,6 +41,10 @@ type NewTask struct {
 	// Prepare, if set, is called before the workflow begins.
 	Prepare func(c *Change) error
 
+	// Made, if set, is called in the transaction that makes the task, and not for
+	// one that returns the first. It may be run more than once.
+	Made func(ctx context.Context, tx *store.Tx) error
+
 	Key *Key // nil: none
 }
 
@@ -79,7 +83,7 @@ func (e *Engine) Create(ctx context.Context, n NewTask, answer func(*core.Task) 
 			}
 			return e.keep(ctx, tx, n.Task.Tenant, n.Key, body)
 		}
-		if err := e.insert(ctx, tx, r, n.MaxOpen); err != nil {
+		if err := e.insert(ctx, tx, r, n); err != nil {
 			return err
 		}
 		return e.keep(ctx, tx, n.Task.Tenant, n.Key, body)
@@ -103,7 +107,7 @@ func (e *Engine) CreateIn(ctx context.Context, tx *store.Tx, n NewTask) (core.Ta
 	if first != nil {
 		return *first, nil
 	}
-	return r.task, e.insert(ctx, tx, r, n.MaxOpen)
+	return r.task, e.insert(ctx, tx, r, n)
 }
 
 // begin makes a task and runs its workflow up to the first wait.
@@ -127,23 +131,26 @@ func (e *Engine) begin(n NewTask) (*run, error) {
 }
 
 // insert writes a new task within the tenant's limit.
-func (e *Engine) insert(ctx context.Context, tx *store.Tx, r *run, maxOpen int) error {
+func (e *Engine) insert(ctx context.Context, tx *store.Tx, r *run, n NewTask) error {
 	if r.row.Ended.IsZero() {
 		open, err := tx.AddOpen(ctx, r.row, 1)
 		if err != nil {
 			return err
 		}
-		if maxOpen > 0 && open > maxOpen {
+		if n.MaxOpen > 0 && open > n.MaxOpen {
 			return &core.Error{
 				Kind: core.Throttled, Code: "FAIR_USE_LIMIT", RetryAfter: 30 * time.Second,
-				Message: fmt.Sprintf("the tenant may have at most %d open tasks of modality %s; end some of them first", maxOpen, r.task.Modality),
+				Message: fmt.Sprintf("the tenant may have at most %d open tasks of modality %s; end some of them first", n.MaxOpen, r.task.Modality),
 			}
 		}
 	}
 	if err := tx.InsertTask(ctx, r.row); err != nil {
 		return err
 	}
-	return e.publish(ctx, tx, r)
+	if err := e.publish(ctx, tx, r); err != nil || n.Made == nil {
+		return err
+	}
+	return n.Made(ctx, tx)
 }
 
 // first returns the task that holds the alias or the business key, nil when they

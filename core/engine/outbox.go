@@ -36,7 +36,10 @@ const (
 type RemoteWork struct {
 	Do    string `json:"do"`
 	Queue bool   `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
-	ID    string `json:"id,omitempty"`    // with RemoteEnd: of the counterpart, if it is not the task's any more
+
+	// With RemoteEnd: the counterpart, if it is not the task's any more.
+	Platform string `json:"platform,omitempty"`
+	ID       string `json:"id,omitempty"`
 
 	// What a node of Webex was asked for that does not stand in the task.
 	Given         map[string]any `json:"given,omitempty"`

@@ -21,7 +21,7 @@ func (r *run) enqueue() {
 	target := r.task.Service.Target
 	switch {
 	case target != "" && r.task.Remote.State == "":
-		r.task.Remote = core.Remote{Platform: target, State: core.RemoteRequested}
+		r.task.Remote.Platform, r.task.Remote.State = target, core.RemoteRequested
 		r.remotely(RemoteCreate, 0)
 	case target != "" && r.task.Remote.State == core.RemoteFailed: // a workflow that comes back here must not ask without end
 		r.remotely(RemoteCreate, refusedPause)

@@ -58,7 +58,8 @@ func NewFirstAnswers(db *store.DB, clock core.Clock, failed func(msg string, err
 // Errors: Timeout when ctx ended before there was an answer, which does not stop
 // a flow; Uncertain when the process that ran the flow died; Unavailable, also
 // when ctx ended before the request was written down, and others of the store,
-// and nothing ran or will; Internal when the flow panicked.
+// and nothing ran or will, but for callers who still wait for the same; Internal
+// when the flow panicked.
 func (a *FirstAnswers) Do(ctx context.Context, key [32]byte, life, limit time.Duration, flow Flow) (Answer, bool, error) {
 	a.mu.Lock()
 	f := a.flights[key]
