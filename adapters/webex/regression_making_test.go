@@ -130,6 +130,25 @@ func TestTasksThatNobodyMade(t *testing.T) {
 	require.Equal(t, "Good", (<-asked).Authorization)
 }
 
+// A task of the hub that a flow queues at Webex is queued there as the flow says.
+func TestQueueTaskOfATaskThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	r := newNodeRig(t, "sqlite:"+t.TempDir()+"/tandem.db")
+	r.answers0()
+	asked := make(chan operation.Request, 10)
+	r.answerBy("queue-task", func(_ context.Context, q operation.Request) (any, error) { asked <- q; return map[string]any{}, nil })
+	r.works(t)
+	id := r.driven(t)
+	require.Equal(t, "Queued", r.ok(t, "queue-task/queue", changed(bodyThere("queue-task/queue", id), map[string]any{
+		"skillRequirements": `{"requirements":[]}`, "authorization": "Good",
+	})).Outcome)
+	r.idle(t)
+	q := <-asked
+	require.Empty(t, asked, "once")
+	require.Equal(t, []any{itsQueue, "Good"}, []any{q.Input["queueId"], q.Authorization})
+	require.Contains(t, q.Input["skillRequirements"], "requirements")
+}
+
 // A task of Webex that is not there yet needs the authorization as well, and what
 // only Webex could do is not said to be done.
 func TestTasksThatAreNotThereYet(t *testing.T) {

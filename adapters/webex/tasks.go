@@ -103,8 +103,8 @@ func (a *Adapter) enqueueThere(ctx context.Context, k *call, to core.ServiceRef,
 	return done, err
 }
 
-// enqueue puts a task into a queue of the hub; one that Webex is making into one of
-// Webex as well, as the input says.
+// enqueue puts a task into a queue of the hub; with an input, one that Webex does not
+// have yet into one of Webex as well, as the input says.
 func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef, input map[string]any) (result, error) {
 	priority := k.r.ContactPriority
 	if priority == noPriority {
@@ -114,7 +114,7 @@ func (a *Adapter) enqueue(ctx context.Context, k *call, to core.ServiceRef, inpu
 		if t := c.Task(); t.State == core.StateConnected && strings.EqualFold(t.Service.UPN, to.UPN) {
 			return nil // it has been in this queue: a flow that tries again takes it from nobody
 		}
-		if making(c.Task()) && to.Target == Platform {
+		if input != nil && to.Target == Platform {
 			if err := bridge.Queueing(c, k.node(nil, input)); err != nil {
 				return err
 			}

@@ -51,9 +51,15 @@ func Creating(c *engine.Change, call NodeCall) error {
 }
 
 // Queueing has the counterpart of a task at Webex queued as the call says, as soon
-// as it is made.
+// as it is made: by whoever makes it now, or by what Change.Queue, called next,
+// leaves to be done.
 func Queueing(c *engine.Change, call NodeCall) error {
-	return c.Later(engine.KindRemote, c.Task().ID, 0, call.work(engine.RemoteQueue))
+	work := call.work(engine.RemoteQueue)
+	if remote := c.Task().Remote; remote.State == core.RemoteRequested && remote.ID == "" {
+		return c.Later(engine.KindRemote, c.Task().ID, 0, work)
+	}
+	c.Queueing(work)
+	return nil
 }
 
 func (call *NodeCall) work(do string) engine.RemoteWork {

@@ -285,10 +285,8 @@ func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
 		task := r.asked(ctx)
 		queue := func() {
 			_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
-				if c.Task().Remote.State == core.RemoteRequested {
-					if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
-						return err
-					}
+				if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
+					return err
 				}
 				return c.Queue(task.Service, 0)
 			})
@@ -338,10 +336,8 @@ func TestTheEndOfARefusedTaskStaysWithItsPlatform(t *testing.T) {
 			queue := func(upn string) {
 				service, _ := r.tenant.Service(upn)
 				_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
-					if c.Task().Remote.State == core.RemoteRequested {
-						if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
-							return err
-						}
+					if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
+						return err
 					}
 					return c.Queue(service.Ref(), 0)
 				})

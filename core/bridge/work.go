@@ -120,11 +120,13 @@ func (b *Bridge) do(ctx context.Context, it store.OutboxItem, work *engine.Remot
 // was asked for.
 func (b *Bridge) queueThere(c *engine.Change, work *engine.RemoteWork) error {
 	t := c.Task()
-	s := b.service(t)
-	if work.Do != engine.RemoteCreate || !work.Queue || t.Remote.ID == "" || t.State == core.StateTerminated || s == nil || s.TargetSettings["queue"] == "" {
+	if work.Next == nil || t.Remote.ID == "" || t.State == core.StateTerminated {
 		return nil
 	}
-	return c.Later(engine.KindRemote, t.ID, 0, engine.RemoteWork{Do: engine.RemoteQueue})
+	if s := b.service(t); work.Next.Given["queueId"] == nil && (s == nil || s.TargetSettings["queue"] == "") {
+		return nil // the target has its own ways
+	}
+	return c.Later(engine.KindRemote, t.ID, 0, *work.Next)
 }
 
 // made takes away what would make a counterpart again, and lets go on what waits

@@ -165,7 +165,7 @@ func TestTargetsAreTold(t *testing.T) {
 		_, err = h.change(id, func(c *engine.Change) error { return c.Queue(core.ServiceRef{UPN: "sales@contoso.example"}, 0) })
 		require.Equal(t, core.Conflict, core.KindOf(err), "it cannot be in two places")
 		require.NoError(t, h.Remove(t.Context(), id, nil, func(*core.Task) error { return nil }))
-		require.Equal(t, []string{`remote {"do":"create","queue":true}`}, h.items(), "a lane gives one item at a time")
+		require.Equal(t, []string{`remote {"do":"create","next":{"do":"queue"}}`}, h.items(), "a lane gives one item at a time")
 
 		other := newTask(n.Workflow)
 		other.Task.Service.Target = core.PlatformWebex

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,10 @@ func (c *Change) Later(kind, lane string, pause time.Duration, payload any) erro
 	return c.r.later(kind, lane, pause, payload)
 }
 
+// Queueing says how the counterpart is queued that Queue, called after it, has
+// made; else it is as the service says.
+func (c *Change) Queueing(work RemoteWork) { c.r.queueing = &work }
+
 // The kinds of what the engine itself leaves to be done.
 const (
 	KindRemote    = "remote"    // RemoteWork, at the service's target
@@ -34,8 +39,8 @@ const (
 // RemoteWork is the payload of an item of KindRemote; its lane is the task, but
 // for a second attempt of what somebody does without an item.
 type RemoteWork struct {
-	Do    string `json:"do"`
-	Queue bool   `json:"queue,omitempty"` // with RemoteCreate: then into the target's queue
+	Do   string      `json:"do"`
+	Next *RemoteWork `json:"next,omitempty"` // with RemoteCreate: what is done then
 
 	// With RemoteEnd: the counterpart, if it is not the task's any more.
 	Platform string `json:"platform,omitempty"`
@@ -69,5 +74,9 @@ func (r *run) later(kind, lane string, pause time.Duration, payload any) error {
 
 // remotely leaves something to be done with the task's counterpart.
 func (r *run) remotely(do string, pause time.Duration) {
-	r.failed = errors.Join(r.failed, r.later(KindRemote, r.task.ID, pause, RemoteWork{Do: do, Queue: do == RemoteCreate}))
+	work := RemoteWork{Do: do}
+	if do == RemoteCreate {
+		work.Next = cmp.Or(r.queueing, &RemoteWork{Do: RemoteQueue})
+	}
+	r.failed = errors.Join(r.failed, r.later(KindRemote, r.task.ID, pause, work))
 }

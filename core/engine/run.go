@@ -29,8 +29,10 @@ type run struct {
 	events []core.Event
 	outbox []store.OutboxItem
 	waited *time.Duration // in the queue, when an agent took it in this change
-	grown  bool           // by what a caller gave, and so may have become too large
-	failed error          // to write down something to be done
+
+	queueing *RemoteWork // how a counterpart that is made in this change is queued; nil: as the service says
+	grown    bool        // by what a caller gave, and so may have become too large
+	failed   error       // to write down something to be done
 }
 
 // open reads a task for a command.
