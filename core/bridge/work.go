@@ -120,7 +120,7 @@ func (b *Bridge) do(ctx context.Context, it store.OutboxItem, work *engine.Remot
 // was asked for.
 func (b *Bridge) queueThere(c *engine.Change, work *engine.RemoteWork) error {
 	t := c.Task()
-	if work.Next == nil || t.Remote.ID == "" || t.State == core.StateTerminated {
+	if work.Next == nil || t.Remote.ID == "" || t.Remote.State == core.RemoteFailed || t.State == core.StateTerminated {
 		return nil
 	}
 	if s := b.service(t); work.Next.Given["queueId"] == nil && (s == nil || s.TargetSettings["queue"] == "") {
