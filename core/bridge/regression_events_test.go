@@ -225,6 +225,27 @@ func (r *rig) asked(ctx context.Context) (task core.Task) {
 	return task
 }
 
+// patient lets a task outlive a refusal.
+func (r *rig) patient(ctx context.Context) {
+	w, findings := flow.Parse("workflows/patient.yaml", []byte("name: patient\nmodality: ExternalTask\nactivities:\n"+
+		"  - activity: Accept Conversation\n  - {activity: Delay, for: 72h}\n  - activity: Disconnect Conversation\n"))
+	require.Empty(r.t, findings)
+	require.NoError(r.t, r.engine.Keep(ctx, map[string]*flow.Workflow{"patient": w}))
+	r.flows["external-task"] = w
+}
+
+// queue queues a task for a service, as a node of Webex does.
+func (r *rig) queue(ctx context.Context, id, upn string) {
+	service, _ := r.tenant.Service(upn)
+	_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: id}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
+		if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
+			return err
+		}
+		return c.Queue(service.Ref(), 0)
+	})
+	require.NoError(r.t, err)
+}
+
 // A task that ends while nobody knows whether the target has it is asked for once
 // more, and ended there.
 func TestATaskThatEndsWhileNobodyKnows(t *testing.T) {
@@ -277,21 +298,8 @@ func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
 		second := "9f0c6a0e-0000-4000-8000-000000000002"
-		w, findings := flow.Parse("workflows/patient.yaml", []byte("name: patient\nmodality: ExternalTask\nactivities:\n"+
-			"  - activity: Accept Conversation\n  - {activity: Delay, for: 72h}\n  - activity: Disconnect Conversation\n"))
-		require.Empty(t, findings)
-		require.NoError(t, r.engine.Keep(ctx, map[string]*flow.Workflow{"patient": w}))
-		r.flows["external-task"] = w
+		r.patient(ctx)
 		task := r.asked(ctx)
-		queue := func() {
-			_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
-				if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
-					return err
-				}
-				return c.Queue(task.Service, 0)
-			})
-			require.NoError(t, err)
-		}
 		r.answer("create-task", map[string]any{"taskId": remoteID}, nil)
 		r.answer("queue-task", nil, &operation.Error{Upstream: 404, Wrote: true, Err: core.Errorf(core.NotFound, "no such queue")})
 		ended := make(chan any, 10)
@@ -300,12 +308,12 @@ func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
 			ended <- q.Input["taskId"]
 			r.answer("create-task", map[string]any{"taskId": second}, nil)
 			r.answer("queue-task", map[string]any{}, nil)
-			queue() // its flow was told, and asks again
+			r.queue(ctx, task.ID, field) // its flow was told, and asks again
 			r.happened(ctx, remoteID, bridge.Ended, time.Hour, "e", "")
 			return nil, nil
 		}
 		r.mu.Unlock()
-		queue()
+		r.queue(ctx, task.ID, field)
 		for range 60 {
 			r.clock.Advance(time.Second)
 			r.drain(ctx)
@@ -321,11 +329,7 @@ func TestTheEndOfARefusedTaskSparesItsSuccessor(t *testing.T) {
 func TestTheEndOfARefusedTaskStaysWithItsPlatform(t *testing.T) {
 	both(t, func(t *testing.T, r *rig) {
 		ctx := t.Context()
-		w, findings := flow.Parse("workflows/patient.yaml", []byte("name: patient\nmodality: ExternalTask\nactivities:\n"+
-			"  - activity: Accept Conversation\n  - {activity: Delay, for: 72h}\n  - activity: Disconnect Conversation\n"))
-		require.Empty(t, findings)
-		require.NoError(t, r.engine.Keep(ctx, map[string]*flow.Workflow{"patient": w}))
-		r.flows["external-task"] = w
+		r.patient(ctx)
 		for i, upn := range []string{"support@contoso.example", "backoffice@contoso.example"} {
 			id := fmt.Sprintf("9f0c6a0e-0000-4000-8003-%012d", i)
 			r.answer("create-task", map[string]any{"taskId": id}, nil)
@@ -333,23 +337,13 @@ func TestTheEndOfARefusedTaskStaysWithItsPlatform(t *testing.T) {
 			r.answer("close-task", nil, &operation.Error{Upstream: 503, Err: core.Errorf(core.Unavailable, "busy")})
 			r.answer("create-work-item", map[string]any{"taskId": "4711"}, nil)
 			task := r.asked(ctx)
-			queue := func(upn string) {
-				service, _ := r.tenant.Service(upn)
-				_, err := r.engine.Change(ctx, engine.Ref{Tenant: "contoso", ID: task.ID}, nil, func(_ context.Context, _ *store.Tx, c *engine.Change) error {
-					if err := bridge.Queueing(c, bridge.NodeCall{}); err != nil {
-						return err
-					}
-					return c.Queue(service.Ref(), 0)
-				})
-				require.NoError(t, err)
-			}
-			queue(field)
+			r.queue(ctx, task.ID, field)
 			for range 60 { // until it is refused, and its end was tried in vain
 				r.clock.Advance(time.Second)
 				r.work(ctx)
 			}
 			require.Equal(t, core.RemoteFailed, r.now(ctx, task.ID).Remote.State)
-			queue(upn)
+			r.queue(ctx, task.ID, upn)
 			r.answer("close-task", map[string]any{}, nil)
 			r.names()
 			r.clock.Advance(time.Hour)
