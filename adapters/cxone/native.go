@@ -231,7 +231,7 @@ func cacheKeyOf(c echo.Context) string {
 // keepTime is how long the routes of kept results wait for the database.
 const keepTime = 3 * time.Second
 
-// inKeepTime calls what needs the database. It may be called again.
+// inKeepTime calls what needs the database; Unavailable when its time is over.
 func inKeepTime(c echo.Context, call func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), keepTime)
 	defer cancel()
