@@ -17,6 +17,10 @@ import (
 	"tandem/core/store"
 )
 
+// unheard is how often the queue may refuse a task of which the target has said
+// nothing yet.
+const unheard = 2
+
 // callTime bounds one try of what is done with a counterpart.
 const callTime = 30 * time.Second
 
@@ -99,6 +103,7 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return done(b.did(&t, work, nil)) // it is over
 	case work.Do == engine.RemoteQueue && core.KindOf(err) == core.Conflict:
 		return done(nil) // it is past the queue; events say where
+	case work.Do == engine.RemoteQueue && t.Remote.State == core.RemoteRequested && it.Attempts < unheard: // the target may yet say that it has another
 	case lasting(err, work.Do != engine.RemoteCreate || platform == core.PlatformWebex):
 		return b.over(it, &work, err)
 	}
