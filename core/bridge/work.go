@@ -17,10 +17,6 @@ import (
 	"tandem/core/store"
 )
 
-// unheard is how often the queue may refuse a task of which the target has said
-// nothing yet.
-const unheard = 2
-
 // callTime bounds one try of what is done with a counterpart.
 const callTime = 30 * time.Second
 
@@ -89,12 +85,8 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 	if op == nil {
 		return b.over(it, &work, core.Errorf(core.NotConfigured, "the mapping files name no operation to %s a task at the target %s", work.Do, platform))
 	}
-	input := b.input(&t, work.Given)
-	if work.ID != "" {
-		input["taskId"] = work.ID
-	}
 	output, err := b.do(ctx, it, &work, job{t.Service.UPN + " / " + op.Title, platform, operation.Request{
-		Tenant: t.Tenant, Operation: op, Node: node, Authorization: work.Authorization, Input: input, ContactID: t.ID, Key: it.ID, Timeout: callTime,
+		Tenant: t.Tenant, Operation: op, Node: node, Authorization: work.Authorization, Input: b.input(&t, work.Given), ContactID: t.ID, Key: it.ID, Timeout: callTime,
 	}})
 	switch {
 	case err == nil:
@@ -103,7 +95,7 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 		return done(b.did(&t, work, nil)) // it is over
 	case work.Do == engine.RemoteQueue && core.KindOf(err) == core.Conflict:
 		return done(nil) // it is past the queue; events say where
-	case work.Do == engine.RemoteQueue && t.Remote.State == core.RemoteRequested && it.Attempts < unheard: // the target may yet say that it has another
+	case early(&t, &work, it): // the target may yet say that it has another task
 	case lasting(err, work.Do != engine.RemoteCreate || platform == core.PlatformWebex):
 		return b.over(it, &work, err)
 	}
@@ -114,6 +106,9 @@ func (b *Bridge) remote(ctx context.Context, it store.OutboxItem) outbox.Verdict
 // same, and tells which is the first; to be ended or queued twice is nothing to a
 // task. What else makes a counterpart is run once, even if its worker dies.
 func (b *Bridge) do(ctx context.Context, it store.OutboxItem, work *engine.RemoteWork, j job) (any, error) {
+	if work.ID != "" {
+		j.request.Input["taskId"] = work.ID
+	}
 	if work.Do == engine.RemoteCreate && j.platform != core.PlatformWebex {
 		return b.once(ctx, "outbox/"+it.ID, answerLife, callTime+time.Second, j, nil)
 	}
@@ -152,6 +147,15 @@ func (b *Bridge) waits(it store.OutboxItem) outbox.Verdict {
 		}
 		return tx.HastenOutbox(ctx, it.Lane, b.o.Clock.Now()) // it was made since it was looked at
 	})}
+}
+
+// unheard is how often the queue may refuse a task of which the target has said
+// nothing yet.
+const unheard = 2
+
+// early tells whether the queue has refused such a task.
+func early(t *core.Task, work *engine.RemoteWork, it store.OutboxItem) bool {
+	return work.Do == engine.RemoteQueue && t.Remote.State == core.RemoteRequested && it.Attempts < unheard
 }
 
 // pointless tells whether a piece of work need not be done any more.
